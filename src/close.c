@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The end of a connection. close() detaches the application and lets the core
+ * go on alone, layer by layer from the top: end our bytes, flush until nothing
+ * is held, drop the layer, go on with the one below. Input is read and thrown
+ * away meanwhile, for a peer that is stuck writing does not read, and a socket
+ * closed with unread input resets what it still had to deliver.
+ */
+#include "core.h"
+
+#include <string.h>
+
+/* Bytes of input thrown away in one step. */
+#define DISCARD_MAX 262144u
+
+/* Once all is out: how long the peer may take to end its bytes. */
+#define GUARD_MS 2000
+
+static void unlink_all(struct conduit_conn *c)
+{
+    if (c->all_next != NULL) {
+        c->all_next->all_prev = c->all_prev;
+    }
+    if (c->all_prev != NULL) {
+        c->all_prev->all_next = c->all_next;
+    } else {
+        c->loop->all = c->all_next;
+    }
+    c->all_prev = NULL;
+}
+
+/* Puts one layer on the list of the dead. */
+static void bury(struct conduit_conn *c, bool aborted)
+{
+    struct conduit_loop *loop = c->loop;
+
+    if (c->state == CDT_CONN_CLOSING) {
+        loop->closing--;
+    }
+    c->state = CDT_CONN_DEAD;
+    c->handler = NULL;
+    c->pending = 0;
+    if (aborted) {
+        c->flags |= CDT_ABORTED;
+    }
+    cdt_task_remove(&c->task);
+    conduit_timer_clear(loop, &c->timer);
+    unlink_all(c);
+    c->all_next = loop->dead;
+    loop->dead = c;
+}
+
+void cdt_conn_kill(struct conduit_conn *top, bool aborted)
+{
+    struct conduit_loop *loop = top->loop;
+    struct conduit_conn *c = top;
+
+    while (c->below != NULL) {
+        c = c->below;
+    }
+    for (; c != NULL; c = c->above) { /* the list of the dead is a stack */
+        bury(c, aborted);
+    }
+    cdt_loop_kick(loop);
+}
+
+void cdt_conn_reap(struct conduit_loop *loop)
+{
+    while (loop->dead != NULL) {
+        struct conduit_conn *c = loop->dead;
+
+        loop->dead = c->all_next;
+        c->ops->destroy(c, (c->flags & CDT_ABORTED) != 0);
+        if (c->below != NULL) {
+            c->below->above = NULL;
+        }
+        if (c->report != NULL) {
+            cdt_report_free(loop->ctx, c->report);
+        }
+        conduit_release(loop->ctx, c);
+    }
+}
+
+void conduit_conn_abort(struct conduit_conn *conn)
+{
+    if (conn != NULL && conn->state < CDT_CONN_CLOSING) {
+        cdt_conn_kill(conn, true);
+    }
+}
+
+void conduit_conn_close(struct conduit_conn *conn)
+{
+    struct conduit_loop *loop;
+
+    if (conn == NULL || conn->state >= CDT_CONN_CLOSING) {
+        return;
+    }
+    if (conn->state != CDT_CONN_OPEN || conn->write_code != 0) {
+        cdt_conn_kill(conn, conn->state == CDT_CONN_OPEN);
+        return;
+    }
+    loop = conn->loop;
+    conn->handler = NULL;
+    conn->interest = 0;
+    conn->state = CDT_CONN_CLOSING;
+    loop->closing++;
+    conduit_timer_set(loop, &conn->timer, (uint64_t)conn->linger * 100);
+    cdt_conn_queue(conn);
+}
+
+static void give_up(struct conduit_conn *c, int code, const char *text)
+{
+    conduit_log(c->loop->ctx, CONDUIT_LOG_WARN, c->ops->name,
+                "closing, bytes may be lost: %s (%s)", text,
+                conduit_code_name(code));
+    cdt_conn_kill(c, true);
+}
+
+void cdt_close_expired(struct conduit_conn *c)
+{
+    if ((c->flags & CDT_GUARDING) != 0) {
+        cdt_conn_kill(c, false); /* delivered; the peer just keeps talking */
+    } else {
+        give_up(c, CONDUIT_ETIMEDOUT, "the linger deadline passed");
+    }
+}
+
+/* Throws input away; true while there may be more of it right now. */
+static bool discard(struct conduit_conn *c)
+{
+    size_t left = DISCARD_MAX;
+
+    while ((c->flags & CDT_READ_OVER) == 0) {
+        struct conduit_win win;
+        long n;
+
+        if (left == 0) {
+            return true;
+        }
+        memset(&win, 0, sizeof win);
+        n = c->ops->peek(c, &win);
+        if (n == CONDUIT_AGAIN) {
+            return false;
+        }
+        if (n <= 0) {
+            c->flags |= CDT_READ_OVER;
+            return false;
+        }
+        c->ops->consume(c, (size_t)n);
+        left = (size_t)n < left ? left - (size_t)n : 0;
+    }
+    return false;
+}
+
+/* Ends the top layer and goes on with the one below. */
+static void peel(struct conduit_conn *c)
+{
+    struct conduit_conn *below = c->below;
+    uint64_t now = c->loop->now;
+    uint64_t left = c->timer.at > now ? c->timer.at - now : 0;
+
+    if (below == NULL) {
+        bury(c, false);
+        return;
+    }
+    below->above = NULL;
+    c->below = NULL;
+    below->interest = 0;
+    below->state = CDT_CONN_CLOSING;
+    c->loop->closing++;
+    bury(c, false);
+    conduit_timer_set(below->loop, &below->timer, left / CDT_NS_PER_MS);
+    cdt_conn_queue(below);
+}
+
+/* Waits for what holds the closing up; queues at once what is there already. */
+static void wait_for(struct conduit_conn *c, bool output, bool input)
+{
+    unsigned events = 0;
+
+    if (output) {
+        events |= CONDUIT_WRITE;
+    }
+    if ((c->flags & CDT_READ_OVER) == 0) {
+        events |= CONDUIT_READ;
+    }
+    if ((c->ops->want(c, events) & events) != 0 || input) {
+        cdt_conn_queue(c);
+    }
+}
+
+void cdt_close_step(struct conduit_conn *c)
+{
+    bool more;
+    int code = 0;
+
+    if ((c->flags & CDT_FINISHED_FULL) == 0) {
+        c->flags |= CDT_FINISHED | CDT_FINISHED_FULL;
+        code = c->ops->finish(c, true);
+    }
+    if (code == 0) {
+        code = c->ops->flush(c);
+    }
+    more = discard(c);
+    if (code == CONDUIT_AGAIN) {
+        c->flags |= CDT_HELD;
+        wait_for(c, true, more);
+        return;
+    }
+    if (code != 0) {
+        give_up(c, code, conduit_strerror(code));
+        return;
+    }
+    c->flags &= (uint16_t)~CDT_HELD;
+    if (c->below != NULL || (c->flags & CDT_READ_OVER) != 0 ||
+        !cdt_conn_can(c, CONDUIT_CAP_LINGER)) {
+        peel(c);
+        return;
+    }
+    if ((c->flags & CDT_GUARDING) == 0) {
+        c->flags |= CDT_GUARDING;
+        conduit_timer_set(c->loop, &c->timer, GUARD_MS);
+    }
+    wait_for(c, false, more);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Kernel sockets as connections, shared by the files that make them: socket.c
+ * moves bytes, socket_open.c connects and adopts, socket_listen.c accepts.
+ */
+#ifndef CDT_SOCKET_H
+#define CDT_SOCKET_H
+
+#include "core.h"
+#include "unix_platform.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct cdt_socket {
+    struct conduit_conn base;
+    struct cdt_buf *in;       /* read and not consumed */
+    struct cdt_buf *out;      /* accepted and not taken by the kernel */
+    struct conduit_addr peer; /* of TCP; kept, for a reset forgets it */
+    int fd;                   /* -1: none yet, or not any more */
+    bool tcp;
+    bool readable; /* what is known of the kernel's side */
+    bool writable;
+    bool watching_write;
+    bool fin_wanted;
+    bool fin_done;
+    uint8_t wanted;
+    struct cdt_connecting *connecting;
+    struct event event;
+};
+
+union cdt_sockaddr {
+    struct sockaddr sa;
+    struct sockaddr_storage storage;
+    struct sockaddr_un un;
+};
+
+static inline struct cdt_socket *cdt_socket_of(struct conduit_conn *c)
+{
+    return (struct cdt_socket *)(void *)c;
+}
+
+/* The tables: one code, three names. */
+extern const struct conduit_conn_ops cdt_tcp_ops;
+extern const struct conduit_conn_ops cdt_unix_ops;
+extern const struct conduit_conn_ops cdt_fd_ops;
+
+/* What an errno means here. */
+int cdt_errno_code(int number);
+/* Fails a connection with an errno; answers the code. */
+int cdt_socket_fail(struct cdt_socket *s, unsigned directions, int number);
+
+/* Begins to connect (socket_open.c), and what follows an event meanwhile. */
+int cdt_socket_start(struct conduit_conn *c);
+void cdt_socket_connect_event(struct cdt_socket *s);
+/* Frees what only a connection being opened has. */
+void cdt_socket_connecting_free(struct cdt_socket *s);
+
+/* Watches the descriptor for reading, and for writing where asked. 0 or a code.
+ */
+int cdt_socket_watch(struct cdt_socket *s, bool write);
+
+/*
+ * Makes a connection of a descriptor that is connected already; it is not
+ * started. The descriptor is taken, also on failure (NULL).
+ */
+struct conduit_conn *cdt_socket_accepted(struct conduit_ctx *ctx,
+                                         const struct conduit_conn_ops *ops,
+                                         int fd, const union cdt_sockaddr *peer,
+                                         const struct conduit_options *o);
+
+/* Options of a TCP socket; failing at them is harmless. */
+void cdt_socket_tune(int fd, const struct conduit_options *options);
+
+/* Between addresses of conduit and of the system. */
+socklen_t cdt_sockaddr_from(const struct conduit_addr *addr,
+                            union cdt_sockaddr *out);
+void cdt_sockaddr_to(const union cdt_sockaddr *from, struct conduit_addr *out);
+/* From a path or @name; the length goes to *len. */
+void cdt_sockaddr_un(const char *name, union cdt_sockaddr *out, socklen_t *len);
+
+/* A transport's `listen` (socket_listen.c). */
+int cdt_tcp_listen(struct conduit_listener *listener,
+                   const struct conduit_endpoint *ep,
+                   const struct conduit_options *options,
+                   struct conduit_acceptor **out, struct conduit_error *err);
+int cdt_unix_listen(struct conduit_listener *listener,
+                    const struct conduit_endpoint *ep,
+                    const struct conduit_options *options,
+                    struct conduit_acceptor **out, struct conduit_error *err);
+int cdt_fd_listen(struct conduit_listener *listener,
+                  const struct conduit_endpoint *ep,
+                  const struct conduit_options *options,
+                  struct conduit_acceptor **out, struct conduit_error *err);
+
+#endif
