@@ -74,8 +74,8 @@ void cdt_conn_reap(struct conduit_loop *loop)
         if (c->below != NULL) {
             c->below->above = NULL;
         }
-        if (c->report != NULL) {
-            cdt_report_free(loop->ctx, c->report);
+        if ((c->flags & CDT_DIALLED_ONE) == 0) {
+            cdt_report_free(loop->ctx, c->dialled.report);
         }
         conduit_release(loop->ctx, c);
     }

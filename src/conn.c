@@ -182,15 +182,25 @@ int conduit_conn_push(struct conduit_conn **conn,
 
 /* ---- failing ---- */
 
-static void set_fault(struct conduit_conn *c, const char *layer, int code,
+static void set_fault(struct conduit_conn *c, uint8_t depth, int code,
                       int native, const char *text)
 {
     if (c->fault_code == 0) {
-        c->fault_layer = layer;
-        c->fault_code = (short)code;
+        c->fault_depth = depth;
+        c->fault_code = (int8_t)code;
         c->fault_native = native;
         c->fault_text = text;
     }
+}
+
+const char *cdt_conn_fault_layer(const struct conduit_conn *c)
+{
+    uint8_t depth = c->fault_depth;
+
+    for (; depth > 0 && c->below != NULL; depth--) {
+        c = c->below;
+    }
+    return c->ops->name;
 }
 
 static void fail(struct conduit_conn *c, unsigned directions, int code)
@@ -199,12 +209,12 @@ static void fail(struct conduit_conn *c, unsigned directions, int code)
         return;
     }
     if ((directions & CONDUIT_FAIL_WRITE) != 0 && c->write_code == 0) {
-        c->write_code = (short)code;
+        c->write_code = (int8_t)code;
     }
     if ((directions & CONDUIT_FAIL_READ) != 0) {
         c->flags |= CDT_READ_FAILED;
         if (c->state <= CDT_CONN_OPENING && c->read_code == 0) {
-            c->read_code = (short)code;
+            c->read_code = (int8_t)code;
         }
     }
     add_pending(c, CONDUIT_ERR);
@@ -213,21 +223,23 @@ static void fail(struct conduit_conn *c, unsigned directions, int code)
 void conduit_conn_fail(struct conduit_conn *c, unsigned directions, int code,
                        int native, const char *text)
 {
-    set_fault(c, c->ops->name, code, native, text);
+    set_fault(c, 0, code, native, text);
     fail(c, directions, code);
 }
 
 void cdt_conn_adopt_fault(struct conduit_conn *c, int code)
 {
     const struct conduit_conn *b = c->below;
+    uint8_t depth = 1;
 
-    while (b != NULL && b->fault_code == 0) {
-        b = b->below;
+    for (; b != NULL && b->fault_code == 0; b = b->below) {
+        depth++;
     }
     if (b != NULL && b->fault_code == code) {
-        set_fault(c, b->fault_layer, code, b->fault_native, b->fault_text);
+        set_fault(c, (uint8_t)(depth + b->fault_depth), code, b->fault_native,
+                  b->fault_text);
     } else {
-        set_fault(c, c->ops->name, code, 0, conduit_strerror(code));
+        set_fault(c, 0, code, 0, conduit_strerror(code));
     }
 }
 
@@ -354,7 +366,7 @@ static void run_below(struct conduit_conn *c)
     }
     cdt_conn_settle(top);
     for (; up != NULL; up = up->above) {
-        if (up->task.next != NULL && up->ran != up->loop->turn) {
+        if (up->task.next != NULL && up->ran != (uint16_t)up->loop->turn) {
             cdt_task_remove(&up->task);
             cdt_tasks_append(&up->loop->current, &up->task);
         }
@@ -391,7 +403,7 @@ static void run_task(struct conduit_task *task)
 {
     struct conduit_conn *c = CDT_CONTAINER(task, struct conduit_conn, task);
 
-    c->ran = c->loop->turn;
+    c->ran = (uint16_t)c->loop->turn;
     if (c->state == CDT_CONN_CLOSING) {
         c->pending = 0;
         cdt_close_step(c);

@@ -100,8 +100,9 @@ enum cdt_conn_flag {
     CDT_FINISHED_FULL = 16,
     CDT_READ_FAILED = 32, /* fault_code shows where the bytes end */
     CDT_ABORTED = 64,
-    CDT_READ_OVER = 128, /* closing: the peer's bytes have ended */
-    CDT_GUARDING = 256   /* closing: all is out, waiting for the peer's end */
+    CDT_READ_OVER = 128,  /* closing: the peer's bytes have ended */
+    CDT_GUARDING = 256,   /* closing: all is out, waiting for the peer's end */
+    CDT_DIALLED_ONE = 512 /* dialled.times_us holds, not dialled.report */
 };
 
 struct conduit_conn *cdt_conn_top(struct conduit_conn *c);
@@ -113,6 +114,8 @@ void cdt_conn_settle(struct conduit_conn *c);
 void cdt_conn_flush_all(struct conduit_loop *loop);
 /* Takes over the failure of the layer below, or makes one of a bare code. */
 void cdt_conn_adopt_fault(struct conduit_conn *c, int code);
+/* The name of the layer that failed first. */
+const char *cdt_conn_fault_layer(const struct conduit_conn *c);
 /* Whether the layer or one below it has all of these capabilities. */
 bool cdt_conn_can(const struct conduit_conn *c, unsigned caps);
 
@@ -184,7 +187,7 @@ int cdt_wrap_all(struct conduit_ctx *ctx, struct conduit_conn **conn,
                  const struct conduit_options *options,
                  struct conduit_error *err);
 
-/* "tcp+socket 192.0.2.1:80", "unix /path": for reports. */
+/* "tcp+socket 192.0.2.1:80", "unix:/path": for reports. */
 void cdt_endpoint_text(const struct conduit_endpoint *ep, char *buf, size_t n);
 
 /* ---- context (context.c) ---- */

@@ -21,7 +21,7 @@ struct record {
     const char *layer;
     const char *text;
     int native;
-    short code; /* AGAIN: under way */
+    int8_t code; /* AGAIN: under way */
 };
 
 struct cdt_dial_report {
@@ -102,10 +102,38 @@ bool conduit_dial_attempt(const struct conduit_dial *dial, size_t i,
     return show_record(dial->report, i, out);
 }
 
+/* The one attempt of a connection that keeps no report. */
+static bool show_only(const struct conduit_conn *conn, size_t i,
+                      struct conduit_attempt *out)
+{
+    char peer[CONDUIT_PEER_TEXT] = "";
+    const char *name = "";
+    size_t n;
+
+    if (i > 0) {
+        return false;
+    }
+    memset(out, 0, sizeof *out);
+    (void)conduit_conn_query(conn, CONDUIT_QUERY_TRANSPORT, (void *)&name);
+    (void)conduit_conn_query(conn, CONDUIT_QUERY_PEER, peer);
+    n = strlen(name);
+    if (strncmp(peer, name, n) == 0 && peer[n] == ':') {
+        n = 0; /* it says so itself */
+    }
+    (void)snprintf(out->endpoint, sizeof out->endpoint, "%.*s%s%s", (int)n,
+                   name, n > 0 ? " " : "", peer);
+    out->start_us = conn->dialled.times_us[0];
+    out->elapsed_us = conn->dialled.times_us[1];
+    return true;
+}
+
 bool conduit_conn_attempt(const struct conduit_conn *conn, size_t i,
                           struct conduit_attempt *out)
 {
-    return show_record(conn->report, i, out);
+    if ((conn->flags & CDT_DIALLED_ONE) != 0) {
+        return show_only(conn, i, out);
+    }
+    return show_record(conn->dialled.report, i, out);
 }
 
 static uint32_t since(uint64_t begin, uint64_t now)
@@ -127,7 +155,7 @@ static void record_end(struct conduit_dial *d, size_t i, int code,
     struct record *r = &d->report->items[i];
 
     r->elapsed_us = since(d->begin, clock_now(d)) - r->start_us;
-    r->code = (short)code;
+    r->code = (int8_t)code;
     r->layer = layer;
     r->native = native;
     r->text = text;
@@ -245,10 +273,17 @@ static void win(struct conduit_dial *d, size_t i, struct conduit_conn *conn)
     stop_all(d, "another address was faster");
     conduit_conn_set_handler(conn, NULL, NULL, 0);
     conduit_conn_set_deadline(conn, 0);
-    conn->report = d->report;
     d->finished = true;
-    d->fn(d->arg, d, conn, NULL);
-    d->report = NULL; /* the connection has it, dead or alive */
+    if (d->started == 1) { /* as good as always: no memory for it */
+        conn->flags |= CDT_DIALLED_ONE;
+        conn->dialled.times_us[0] = d->report->items[0].start_us;
+        conn->dialled.times_us[1] = d->report->items[0].elapsed_us;
+        d->fn(d->arg, d, conn, NULL);
+    } else {
+        conn->dialled.report = d->report;
+        d->fn(d->arg, d, conn, NULL);
+        d->report = NULL; /* the connection has it, dead or alive */
+    }
     free_dial(d);
 }
 
@@ -260,7 +295,7 @@ static void attempt_failed(struct conduit_dial *d, size_t i,
                            const struct conduit_conn *conn, int code)
 {
     if (conn != NULL && conn->fault_code != 0) {
-        record_end(d, i, conn->fault_code, conn->fault_layer,
+        record_end(d, i, conn->fault_code, cdt_conn_fault_layer(conn),
                    conn->fault_native, conn->fault_text);
     } else {
         record_end(d, i, code, d->report->items[i].endpoint.transport->name, 0,

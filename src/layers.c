@@ -55,7 +55,7 @@ void cdt_endpoint_text(const struct conduit_endpoint *ep, char *buf, size_t n)
         (void)snprintf(buf, n, "%s %s", ep->transport->name,
                        conduit_addr_format(&ep->addr, true, addr));
     } else {
-        (void)snprintf(buf, n, "%s %s", ep->transport->name,
+        (void)snprintf(buf, n, "%s:%s", ep->transport->name,
                        ep->name != NULL ? ep->name : "");
     }
 }

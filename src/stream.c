@@ -39,8 +39,8 @@ static void charge(struct conduit_conn *c, long n)
 /* Whether the turn's budget is spent; if so, the event comes next turn. */
 static bool spent(struct conduit_conn *c, unsigned event)
 {
-    if (c->charged != c->loop->turn) {
-        c->charged = c->loop->turn;
+    if (c->charged != (uint16_t)c->loop->turn) {
+        c->charged = (uint16_t)c->loop->turn;
         c->budget = BUDGET;
     }
     if (c->budget > 0) {
@@ -79,7 +79,7 @@ static int read_refused(struct conduit_conn *c, long answer)
     if (code != CONDUIT_END) {
         cdt_conn_adopt_fault(c, code);
     }
-    c->read_code = (short)code;
+    c->read_code = (int8_t)code;
     return code;
 }
 
@@ -109,7 +109,7 @@ static long write_done(struct conduit_conn *c, long answer)
         charge(c, answer);
     } else if (answer != CONDUIT_AGAIN) {
         cdt_conn_adopt_fault(c, (int)answer);
-        c->write_code = (short)answer;
+        c->write_code = (int8_t)answer;
     }
     return answer;
 }
@@ -407,10 +407,11 @@ int conduit_conn_error(const struct conduit_conn *conn,
         return 0;
     }
     if (conn->fault_native != 0) {
-        return conduit_error_set(err, conn->fault_code, conn->fault_layer,
-                                 conn->fault_native, "%s (%d)",
-                                 conn->fault_text, conn->fault_native);
+        return conduit_error_set(err, conn->fault_code,
+                                 cdt_conn_fault_layer(conn), conn->fault_native,
+                                 "%s (%d)", conn->fault_text,
+                                 conn->fault_native);
     }
-    return conduit_error_set(err, conn->fault_code, conn->fault_layer, 0, "%s",
-                             conn->fault_text);
+    return conduit_error_set(err, conn->fault_code, cdt_conn_fault_layer(conn),
+                             0, "%s", conn->fault_text);
 }

@@ -93,7 +93,8 @@ enum cdt_conn_state {
 struct cdt_dial_report;
 
 /*
- * The base of every layer. Fields are the core's; a layer may read `ops`,
+ * The base of every layer, kept small: there may be ten thousand idle ones.
+ * Fields are the core's; a layer may read `ops`,
  * `loop` and `below`.
  */
 struct conduit_conn {
@@ -107,25 +108,27 @@ struct conduit_conn {
     struct conduit_conn *flush_next;
     struct conduit_conn *all_next; /* all connections of the loop */
     struct conduit_conn *all_prev;
-    struct conduit_timer timer;     /* the deadline; linger while closing */
-    struct cdt_dial_report *report; /* what a dial tried, or NULL */
+    struct conduit_timer timer; /* the deadline; linger while closing */
+    union {
+        struct cdt_dial_report *report; /* what a dial tried, or NULL */
+        uint32_t times_us[2];           /* start, elapsed of its one attempt */
+    } dialled;
     uint64_t received;
     uint64_t sent;
-    const char *fault_layer; /* the first failure */
-    const char *fault_text;
-    int fault_native;
-    short fault_code;
-    short read_code;       /* sticky; shows after the bytes */
-    short write_code;      /* sticky; shows at once */
-    unsigned short linger; /* for close, in tenths of a second */
-    uint32_t ran;          /* the turn in which it last ran */
-    uint32_t charged;      /* the turn that `budget` belongs to */
+    const char *fault_text; /* the first failure, */
+    int32_t fault_native;
     int32_t budget;
+    uint16_t charged; /* the turn that `budget` belongs to, its low bits */
+    uint16_t ran;     /* the turn in which it last ran, its low bits */
+    uint16_t linger;  /* for close, in tenths of a second */
+    uint16_t flags;
+    uint8_t fault_depth; /* so many layers below this one */
+    int8_t fault_code;
+    int8_t read_code;  /* sticky; shows after the bytes */
+    int8_t write_code; /* sticky; shows at once */
     uint8_t state;
     uint8_t interest;
     uint8_t pending; /* events to deliver */
-    uint8_t spare;
-    uint16_t flags;
 };
 
 /* Bases of every transport's and filter's table. */

@@ -102,7 +102,8 @@ static void unix_wait(struct conduit_platform *p, uint64_t max_ns)
     struct unix_platform *u = of(p);
 
     if (max_ns == 0) {
-        (void)event_base_loop(u->events, EVLOOP_NONBLOCK);
+        /* NONBLOCK alone goes on as long as a level holds. */
+        (void)event_base_loop(u->events, EVLOOP_NONBLOCK | EVLOOP_ONCE);
         return;
     }
     if (max_ns < WAIT_MAX) {
@@ -206,6 +207,7 @@ static struct event_base *new_base(void)
 
     if (config != NULL) {
         (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+        (void)event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
         (void)event_config_require_features(config, EV_FEATURE_ET);
         base = event_base_new_with_config(config);
         event_config_free(config);

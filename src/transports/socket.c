@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Bytes over a kernel socket. Events are edge-triggered and remembered, so that
- * asking for levels costs no system call; a direction is used until the kernel
- * says EAGAIN. TCP watches both directions at once; a Unix socket is watched
- * for writing only while it is stuck, since the kernel would wake us each time
- * the peer reads.
+ * Bytes over a kernel socket. What the kernel told is remembered, so that
+ * asking for levels costs no system call. A socket is watched for input as a
+ * level, which saves the read that would only say EAGAIN; when input comes that
+ * nobody wants it is watched for changes from then on, so that it neither spins
+ * nor hides an error. Room for output is watched only while the kernel has
+ * none.
  *
  * Reads go straight to the caller, large writes straight to the kernel; small
- * writes gather in a pooled buffer until the end of the turn. No descriptor but
- * libevent's is polled, and nothing here can raise SIGPIPE.
+ * writes gather in a pooled buffer until the end of the turn. Nothing here can
+ * raise SIGPIPE.
  */
 #include "socket.h"
 
@@ -107,13 +108,35 @@ static void look_for_error(struct cdt_socket *s)
     }
 }
 
+/* Stops watching for what came and is not wanted: it would come for ever. */
+static void calm(struct cdt_socket *s, short what)
+{
+    bool write = s->watching_write;
+    bool edge = s->edge;
+
+    if ((what & EV_READ) != 0 && (s->wanted & CONDUIT_READ) == 0) {
+        edge = true;
+    }
+    if ((what & EV_WRITE) != 0 && (s->wanted & CONDUIT_WRITE) == 0 &&
+        s->out == NULL) {
+        write = false;
+    }
+    if (write != s->watching_write || edge != s->edge) {
+        s->edge = edge;
+        if (cdt_socket_watch(s, write) != 0) {
+            (void)cdt_socket_fail(s, CONDUIT_FAIL_READ | CONDUIT_FAIL_WRITE,
+                                  ENOMEM);
+        }
+    }
+}
+
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
     struct cdt_socket *s = arg;
     unsigned events = 0;
 
     (void)fd;
-    if (s->connecting != NULL) {
+    if (s->is_connecting) {
         cdt_socket_connect_event(s);
         return;
     }
@@ -127,19 +150,20 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     if ((what & EV_WRITE) != 0) {
         s->writable = true;
         events |= CONDUIT_WRITE;
-        if (!s->tcp && (s->wanted & CONDUIT_WRITE) == 0 && s->out == NULL) {
-            (void)cdt_socket_watch(s, false); /* nobody is stuck any more */
-        }
     }
     conduit_conn_ready(&s->base, events);
+    calm(s, what);
 }
 
 int cdt_socket_watch(struct cdt_socket *s, bool write)
 {
-    short events = EV_READ | EV_ET | EV_PERSIST;
+    short events = EV_READ | EV_PERSIST;
 
     if (write) {
         events |= EV_WRITE;
+    }
+    if (s->edge) {
+        events |= EV_ET;
     }
     if (event_initialized(&s->event)) {
         (void)event_del(&s->event);
@@ -177,6 +201,10 @@ static long receive(struct cdt_socket *s, void *buf, size_t n)
         got = recv(s->fd, buf, n, 0);
     } while (got < 0 && errno == EINTR);
     if (got > 0) {
+        /* A level comes again should there be more, an end or an error. */
+        if ((size_t)got < n && !s->edge) {
+            s->readable = false;
+        }
         return got;
     }
     if (got == 0) {
@@ -191,33 +219,33 @@ static long receive(struct cdt_socket *s, void *buf, size_t n)
 
 static void drop_in(struct cdt_socket *s)
 {
-    cdt_buf_put(s->base.loop, s->in);
-    s->in = NULL;
+    cdt_buf_put(s->base.loop, s->u.in);
+    s->u.in = NULL;
 }
 
 static long socket_peek(struct conduit_conn *c, struct conduit_win *win)
 {
     struct cdt_socket *s = cdt_socket_of(c);
 
-    if (s->in == NULL) {
+    if (s->u.in == NULL) {
         long got;
 
         if (!s->readable) {
             return CONDUIT_AGAIN;
         }
-        s->in = cdt_buf_get(c->loop);
-        if (s->in == NULL) {
+        s->u.in = cdt_buf_get(c->loop);
+        if (s->u.in == NULL) {
             return cdt_socket_fail(s, CONDUIT_FAIL_READ, ENOMEM);
         }
-        got = receive(s, s->in->data, CDT_BUF_SIZE);
+        got = receive(s, s->u.in->data, CDT_BUF_SIZE);
         if (got <= 0) {
             drop_in(s);
             return got;
         }
-        s->in->end = (uint32_t)got;
+        s->u.in->end = (uint32_t)got;
     }
-    win->seg[0].data = s->in->data + s->in->start;
-    win->seg[0].size = s->in->end - s->in->start;
+    win->seg[0].data = s->u.in->data + s->u.in->start;
+    win->seg[0].size = s->u.in->end - s->u.in->start;
     return (long)win->seg[0].size;
 }
 
@@ -225,8 +253,8 @@ static void socket_consume(struct conduit_conn *c, size_t n)
 {
     struct cdt_socket *s = cdt_socket_of(c);
 
-    s->in->start += (uint32_t)n;
-    if (s->in->start == s->in->end) {
+    s->u.in->start += (uint32_t)n;
+    if (s->u.in->start == s->u.in->end) {
         drop_in(s);
     }
 }
@@ -235,7 +263,7 @@ static long socket_read(struct conduit_conn *c, void *buf, size_t n)
 {
     struct cdt_socket *s = cdt_socket_of(c);
 
-    if (s->in != NULL) {
+    if (s->u.in != NULL) {
         return conduit_default_read(c, buf, n);
     }
     return receive(s, buf, n);
@@ -273,7 +301,9 @@ static long send_iov(struct cdt_socket *s, struct iovec *iov, size_t count)
     ssize_t sent;
 
     do {
-        sent = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+        sent = count == 1
+                   ? send(s->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL)
+                   : sendmsg(s->fd, &msg, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     return sent >= 0 ? sent : send_failed(s, errno);
 }
@@ -443,7 +473,9 @@ static unsigned socket_want(struct conduit_conn *c, unsigned events)
     unsigned levels = 0;
 
     s->wanted = (uint8_t)events;
-    if (s->readable || s->in != NULL) {
+    /* What the kernel holds it tells again by itself, unless on changes only.
+     */
+    if (s->u.in != NULL || (s->edge && s->readable)) {
         levels |= CONDUIT_READ;
     }
     if (s->writable) {
@@ -534,7 +566,7 @@ static void socket_destroy(struct conduit_conn *c, bool aborted)
     struct cdt_socket *s = cdt_socket_of(c);
 
     cdt_socket_connecting_free(s);
-    cdt_buf_put(c->loop, s->in);
+    cdt_buf_put(c->loop, s->u.in);
     cdt_buf_put(c->loop, s->out);
     if (event_initialized(&s->event)) {
         (void)event_del(&s->event); /* before close: it may live on elsewhere */

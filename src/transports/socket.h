@@ -14,18 +14,22 @@
 
 struct cdt_socket {
     struct conduit_conn base;
-    struct cdt_buf *in;       /* read and not consumed */
+    union {
+        struct cdt_buf *in;                /* read and not consumed */
+        struct cdt_connecting *connecting; /* while is_connecting */
+    } u;
     struct cdt_buf *out;      /* accepted and not taken by the kernel */
     struct conduit_addr peer; /* of TCP; kept, for a reset forgets it */
     int fd;                   /* -1: none yet, or not any more */
-    bool tcp;
-    bool readable; /* what is known of the kernel's side */
-    bool writable;
-    bool watching_write;
-    bool fin_wanted;
-    bool fin_done;
+    bool is_connecting : 1;
+    bool tcp : 1;
+    bool readable : 1; /* what is known of the kernel's side */
+    bool writable : 1;
+    bool watching_write : 1;
+    bool edge : 1; /* watched for changes, no longer for levels */
+    bool fin_wanted : 1;
+    bool fin_done : 1;
     uint8_t wanted;
-    struct cdt_connecting *connecting;
     struct event event;
 };
 
@@ -56,7 +60,9 @@ void cdt_socket_connect_event(struct cdt_socket *s);
 /* Frees what only a connection being opened has. */
 void cdt_socket_connecting_free(struct cdt_socket *s);
 
-/* Watches the descriptor for reading, and for writing where asked. 0 or a code.
+/*
+ * Watches the descriptor for reading, and for writing where asked; for levels
+ * or, once s->edge is set, for changes. 0 or a code.
  */
 int cdt_socket_watch(struct cdt_socket *s, bool write);
 

@@ -115,20 +115,25 @@ void cdt_socket_tune(int fd, const struct conduit_options *options)
 
 void cdt_socket_connecting_free(struct cdt_socket *s)
 {
-    if (s->connecting != NULL) {
-        conduit_timer_clear(s->base.loop, &s->connecting->retry);
-        conduit_release(s->base.loop->ctx, s->connecting);
-        s->connecting = NULL;
+    if (s->is_connecting) {
+        conduit_timer_clear(s->base.loop, &s->u.connecting->retry);
+        conduit_release(s->base.loop->ctx, s->u.connecting);
+        s->u.connecting = NULL;
+        s->is_connecting = false;
     }
 }
 
+/* Open: from here on watched for input. 0 or a code. */
 static int connected(struct cdt_socket *s)
 {
+    int code = cdt_socket_watch(s, false);
+
     cdt_socket_connecting_free(s);
-    s->writable = true;
-    s->readable = true; /* not known: the first read finds out */
-    conduit_conn_opened(&s->base);
-    return 0;
+    if (code == 0) {
+        s->writable = true;
+        conduit_conn_opened(&s->base);
+    }
+    return code;
 }
 
 static void connect_failed(struct cdt_socket *s, int number)
@@ -140,10 +145,12 @@ static void connect_failed(struct cdt_socket *s, int number)
 /* Calls connect; EINPROGRESS waits for an event, EAGAIN for the timer. */
 static void try_connect(struct cdt_socket *s)
 {
-    struct cdt_connecting *c = s->connecting;
+    struct cdt_connecting *c = s->u.connecting;
 
     if (connect(s->fd, &c->to.sa, c->len) == 0 || errno == EISCONN) {
-        (void)connected(s);
+        if (connected(s) != 0) {
+            connect_failed(s, ENOMEM);
+        }
     } else if (errno == EAGAIN && !s->tcp) {
         conduit_timer_set(s->base.loop, &c->retry, RETRY_MS);
     } else if (errno != EINPROGRESS && errno != EINTR) {
@@ -165,7 +172,7 @@ void cdt_socket_connect_event(struct cdt_socket *s)
     int number = 0;
     socklen_t len = sizeof number;
 
-    if (s->connecting->retry.at != 0) {
+    if (s->u.connecting->retry.at != 0) {
         return; /* connect was not taken yet: the event means nothing */
     }
     if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &number, &len) != 0) {
@@ -173,8 +180,9 @@ void cdt_socket_connect_event(struct cdt_socket *s)
     }
     if (number != 0) {
         connect_failed(s, number);
-    } else if (getpeername(s->fd, &name.sa, &name_len) == 0) {
-        (void)connected(s);
+    } else if (getpeername(s->fd, &name.sa, &name_len) == 0 &&
+               connected(s) != 0) {
+        connect_failed(s, ENOMEM);
     }
 }
 
@@ -183,20 +191,20 @@ int cdt_socket_start(struct conduit_conn *c)
     struct cdt_socket *s = cdt_socket_of(c);
     int code;
 
-    if (s->connecting == NULL) { /* accepted or adopted */
-        code = cdt_socket_watch(s, s->tcp);
-        return code != 0 ? code : connected(s);
+    if (!s->is_connecting) { /* accepted or adopted */
+        return connected(s);
     }
-    s->fd = socket(s->connecting->to.sa.sa_family,
+    s->fd = socket(s->u.connecting->to.sa.sa_family,
                    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s->fd < 0) {
         connect_failed(s, errno);
         return 0;
     }
     if (s->tcp) {
-        cdt_socket_tune(s->fd, &s->connecting->options);
+        cdt_socket_tune(s->fd, &s->u.connecting->options);
     }
-    code = cdt_socket_watch(s, s->tcp);
+    /* A socket that connects at once (Unix) is watched only when it has. */
+    code = s->tcp ? cdt_socket_watch(s, true) : 0;
     if (code == 0) {
         try_connect(s);
     }
@@ -226,7 +234,8 @@ static struct cdt_socket *new_connecting(struct conduit_ctx *ctx,
     connecting->retry.fire = retry_fired;
     connecting->options = *options;
     cdt_socket_of(c)->fd = -1;
-    cdt_socket_of(c)->connecting = connecting;
+    cdt_socket_of(c)->u.connecting = connecting;
+    cdt_socket_of(c)->is_connecting = true;
     return cdt_socket_of(c);
 }
 
@@ -246,7 +255,7 @@ static int tcp_dial(struct conduit_ctx *ctx, const struct conduit_endpoint *ep,
     }
     s->tcp = true;
     s->peer = ep->addr;
-    s->connecting->len = cdt_sockaddr_from(&ep->addr, &s->connecting->to);
+    s->u.connecting->len = cdt_sockaddr_from(&ep->addr, &s->u.connecting->to);
     *out = &s->base;
     return 0;
 }
@@ -260,7 +269,7 @@ static int unix_dial(struct conduit_ctx *ctx, const struct conduit_endpoint *ep,
     if (s == NULL) {
         return CONDUIT_ENOMEM;
     }
-    cdt_sockaddr_un(ep->name, &s->connecting->to, &s->connecting->len);
+    cdt_sockaddr_un(ep->name, &s->u.connecting->to, &s->u.connecting->len);
     *out = &s->base;
     return 0;
 }

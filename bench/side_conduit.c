@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC */
+/* Both sides of a measurement, on conduit. */
+#include "bench.h"
+
+#include <conduit/conn.h>
+#include <conduit/context.h>
+#include <conduit/unix.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct side {
+    struct conduit_ctx *ctx;
+    const struct bench_job *job;
+    char *buf;
+    size_t got; /* bytes of the message that is being read */
+    size_t put; /* bytes of the message that is being written */
+    long left;  /* messages */
+    double begin;
+    double end;
+};
+
+static struct conduit_ctx *new_context(void)
+{
+    struct conduit_error err;
+    struct conduit_ctx *ctx;
+
+    if (conduit_unix_new(NULL, NULL, &ctx, &err) != 0 ||
+        conduit_register_tcp(ctx) != 0 || conduit_register_unix(ctx) != 0) {
+        bench_die("no context");
+    }
+    return ctx;
+}
+
+static void stop(struct side *s, struct conduit_conn *c)
+{
+    conduit_conn_close(c);
+    conduit_loop_stop(conduit_ctx_loop(s->ctx));
+}
+
+/* ---- the forked side ---- */
+
+/* Reads and drops, or sends back, until the peer's end. */
+static void serve(void *arg, struct conduit_conn *c, unsigned events)
+{
+    struct side *s = arg;
+    size_t size = s->job->size;
+    long n = CONDUIT_AGAIN;
+
+    (void)events;
+    for (;;) {
+        while (s->put > 0) { /* what is to be sent back */
+            n = conduit_conn_write(c, s->buf + s->got - s->put, s->put);
+            if (n < 0) {
+                conduit_conn_want(c, CONDUIT_WRITE);
+                return;
+            }
+            s->put -= (size_t)n;
+        }
+        conduit_conn_want(c, CONDUIT_READ);
+        n = conduit_conn_read(c, s->buf, size);
+        if (n <= 0) {
+            break;
+        }
+        if (s->job->echo) {
+            s->got = (size_t)n;
+            s->put = (size_t)n;
+        }
+    }
+    if (n != CONDUIT_AGAIN) {
+        stop(s, c);
+    }
+}
+
+static void accepted(void *arg, struct conduit_listener *l,
+                     struct conduit_conn *c)
+{
+    conduit_listener_close(l);
+    conduit_conn_set_handler(c, serve, arg, CONDUIT_READ);
+}
+
+static void run_server(const struct bench_job *job, int out)
+{
+    struct side s = {.job = job, .ctx = new_context()};
+    struct conduit_listener *l;
+    struct conduit_error err;
+    char uri[128];
+    const char *real;
+
+    (void)snprintf(uri, sizeof uri, job->transport->uri, (int)getpid());
+    s.buf = malloc(job->size);
+    if (conduit_listen(s.ctx, uri, NULL, accepted, &s, &l, &err) != 0) {
+        bench_die(err.text);
+    }
+    real = conduit_listener_uri(l);
+    if (write(out, real, strlen(real) + 1) < 0) {
+        bench_die("the pipe broke");
+    }
+    (void)conduit_loop_run(conduit_ctx_loop(s.ctx));
+    conduit_loop_finish(conduit_ctx_loop(s.ctx));
+    conduit_ctx_free(s.ctx);
+    free(s.buf);
+}
+
+/* ---- the measuring side ---- */
+
+static void drive_stream(void *arg, struct conduit_conn *c, unsigned events)
+{
+    struct side *s = arg;
+    size_t size = s->job->size;
+    long n;
+
+    while (s->left > 0) {
+        n = conduit_conn_write(c, s->buf + s->put, size - s->put);
+        if (n < 0) {
+            return;
+        }
+        s->put += (size_t)n;
+        if (s->put == size) {
+            s->put = 0;
+            s->left--;
+        }
+    }
+    if (s->left == 0) {
+        s->left = -1;
+        (void)conduit_conn_finish(c, false);
+        conduit_conn_want(c, CONDUIT_READ);
+    } else if ((events & CONDUIT_READ) != 0 &&
+               conduit_conn_read(c, s->buf, size) != CONDUIT_AGAIN) {
+        s->end = bench_now(); /* the peer has read all of it */
+        stop(s, c);
+    }
+}
+
+static void drive_echo(void *arg, struct conduit_conn *c, unsigned events)
+{
+    struct side *s = arg;
+    size_t size = s->job->size;
+    long n;
+
+    (void)events;
+    while ((n = conduit_conn_read(c, s->buf + s->got, size - s->got)) > 0) {
+        s->got += (size_t)n;
+        if (s->got < size) {
+            continue;
+        }
+        s->got = 0;
+        if (--s->left == 0) {
+            s->end = bench_now();
+            stop(s, c);
+            return;
+        }
+        s->put = 0;
+        break;
+    }
+    while (s->put < size) {
+        n = conduit_conn_write(c, s->buf + s->put, size - s->put);
+        if (n < 0) {
+            break;
+        }
+        s->put += (size_t)n;
+    }
+    conduit_conn_want(c, s->put < size ? CONDUIT_READ | CONDUIT_WRITE
+                                       : CONDUIT_READ);
+}
+
+static void dialed(void *arg, struct conduit_dial *dial, struct conduit_conn *c,
+                   const struct conduit_error *err)
+{
+    struct side *s = arg;
+
+    (void)dial;
+    if (c == NULL) {
+        bench_die(err->text);
+    }
+    s->begin = bench_now();
+    if (s->job->echo) {
+        conduit_conn_set_handler(c, drive_echo, s,
+                                 CONDUIT_READ | CONDUIT_WRITE);
+    } else {
+        conduit_conn_set_handler(c, drive_stream, s, CONDUIT_WRITE);
+    }
+}
+
+double bench_run_conduit(const struct bench_job *job)
+{
+    struct side s = {.job = job, .left = job->rounds};
+    struct conduit_error err;
+    char uri[128] = "";
+    int fds[2];
+    pid_t child;
+
+    if (pipe(fds) != 0) {
+        bench_die("no pipe");
+    }
+    child = fork();
+    if (child == 0) {
+        bench_pin(1);
+        run_server(job, fds[1]);
+        _exit(0);
+    }
+    bench_pin(0);
+    (void)close(fds[1]);
+    if (read(fds[0], uri, sizeof uri - 1) <= 0) {
+        bench_die("no peer");
+    }
+    s.ctx = new_context();
+    s.buf = calloc(1, job->size);
+    if (conduit_dial(s.ctx, uri, NULL, dialed, &s, NULL, &err) != 0) {
+        bench_die(err.text);
+    }
+    (void)conduit_loop_run(conduit_ctx_loop(s.ctx));
+    conduit_loop_finish(conduit_ctx_loop(s.ctx));
+    conduit_ctx_free(s.ctx);
+    free(s.buf);
+    (void)close(fds[0]);
+    (void)waitpid(child, NULL, 0);
+    return s.end - s.begin;
+}
