@@ -212,7 +212,9 @@ static void fail(struct conduit_conn *c, unsigned directions, int code)
         c->write_code = (int8_t)code;
     }
     if ((directions & CONDUIT_FAIL_READ) != 0) {
-        c->flags |= CDT_READ_FAILED;
+        if (c->read_failure == 0) {
+            c->read_failure = (int8_t)code;
+        }
         if (c->state <= CDT_CONN_OPENING && c->read_code == 0) {
             c->read_code = (int8_t)code;
         }
@@ -275,7 +277,7 @@ void cdt_conn_settle(struct conduit_conn *c)
     if ((c->flags & CDT_HELD) != 0) {
         mask |= CONDUIT_WRITE;
     }
-    if ((c->flags & CDT_READ_FAILED) != 0 && (mask & CONDUIT_READ) != 0) {
+    if (c->read_failure != 0 && (mask & CONDUIT_READ) != 0) {
         add_pending(c, CONDUIT_READ);
     }
     mask &= c->ops->want(c, mask);

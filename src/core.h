@@ -98,11 +98,10 @@ enum cdt_conn_flag {
     CDT_UNDRAINED = 4, /* DRAINED is due when flush says 0 */
     CDT_FINISHED = 8,  /* finish was called, at least half */
     CDT_FINISHED_FULL = 16,
-    CDT_READ_FAILED = 32, /* fault_code shows where the bytes end */
-    CDT_ABORTED = 64,
-    CDT_READ_OVER = 128,  /* closing: the peer's bytes have ended */
-    CDT_GUARDING = 256,   /* closing: all is out, waiting for the peer's end */
-    CDT_DIALLED_ONE = 512 /* dialled.times_us holds, not dialled.report */
+    CDT_ABORTED = 32,
+    CDT_READ_OVER = 64,   /* closing: the peer's bytes have ended */
+    CDT_GUARDING = 128,   /* closing: all is out, waiting for the peer's end */
+    CDT_DIALLED_ONE = 256 /* dialled.times_us holds, not dialled.report */
 };
 
 struct conduit_conn *cdt_conn_top(struct conduit_conn *c);

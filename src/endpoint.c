@@ -127,7 +127,10 @@ static int take_http(struct parse *p, const char **word)
         return 0;
     }
     p->uri->http = true;
-    *word += n + ((*word)[n] == '+');
+    *word += n;
+    if (**word == '+' && *++*word == '\0') {
+        return bad(p, "a '+' without a layer behind it");
+    }
     if (secure) {
         const struct conduit_filter *tls = cdt_find_filter(p->ctx, "tls", 3);
 
@@ -431,7 +434,7 @@ static bool is_name(const char *s)
 int conduit_uri_check_name(struct conduit_ctx *ctx, struct conduit_uri *uri,
                            struct conduit_error *err)
 {
-    if (!is_name(uri->host) || uri->has_port) {
+    if (!is_name(uri->host) || uri->has_port || uri->user != NULL) {
         return conduit_error_set(
             err, CONDUIT_EURI, LAYER, 0,
             "%s:// wants a name, a small letter and then at most %d of "

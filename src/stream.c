@@ -10,8 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes that one connection may move in a turn, so that others get theirs. */
-#define BUDGET 262144
+/*
+ * What one connection may move each way in a turn, so that others get theirs:
+ * 256 KiB, counted in units of 8 bytes. Each way for itself, or a connection
+ * that always has something to write would never read.
+ */
+#define BUDGET 32768
+#define UNIT 8
 
 /* Puts a connection, by its top layer, on the list to be flushed. */
 static void mark_dirty(struct conduit_conn *c)
@@ -30,20 +35,24 @@ static void mark_dirty(struct conduit_conn *c)
     cdt_loop_kick(loop);
 }
 
-static void charge(struct conduit_conn *c, long n)
+static void charge(struct conduit_conn *c, uint16_t *budget, size_t n)
 {
-    c->budget = n < c->budget ? c->budget - (int32_t)n : 0;
+    size_t units = n / UNIT + 1;
+
+    *budget = (uint16_t)(units < *budget ? *budget - units : 0);
     mark_dirty(c);
 }
 
 /* Whether the turn's budget is spent; if so, the event comes next turn. */
-static bool spent(struct conduit_conn *c, unsigned event)
+static bool spent(struct conduit_conn *c, const uint16_t *budget,
+                  unsigned event)
 {
     if (c->charged != (uint16_t)c->loop->turn) {
         c->charged = (uint16_t)c->loop->turn;
-        c->budget = BUDGET;
+        c->read_budget = BUDGET;
+        c->write_budget = BUDGET;
     }
-    if (c->budget > 0) {
+    if (*budget > 0) {
         return false;
     }
     conduit_conn_ready(c, event);
@@ -59,7 +68,7 @@ static int read_gate(struct conduit_conn *c)
     if (c->read_code != 0) {
         return c->read_code;
     }
-    if (c->state != CDT_CONN_OPEN || spent(c, CONDUIT_READ)) {
+    if (c->state != CDT_CONN_OPEN || spent(c, &c->read_budget, CONDUIT_READ)) {
         return CONDUIT_AGAIN;
     }
     return 0;
@@ -70,8 +79,13 @@ static int read_refused(struct conduit_conn *c, long answer)
 {
     int code = (int)answer;
 
-    if ((c->flags & CDT_READ_FAILED) != 0) {
-        code = c->fault_code; /* the bytes before it have been read */
+    if (code == CONDUIT_AGAIN && c->read_failure != 0 &&
+        (c->ops->want(c, c->interest | CONDUIT_READ) & CONDUIT_READ) != 0) {
+        conduit_conn_ready(c, CONDUIT_READ); /* bytes before it, in a while */
+        return code;
+    }
+    if (c->read_failure != 0) {
+        code = c->read_failure; /* the bytes before it have been read */
     }
     if (code == CONDUIT_AGAIN) {
         return code;
@@ -94,7 +108,8 @@ static int write_gate(struct conduit_conn *c)
     if ((c->flags & CDT_FINISHED) != 0) {
         return CONDUIT_ECLOSED;
     }
-    if (c->state != CDT_CONN_OPEN || spent(c, CONDUIT_WRITE)) {
+    if (c->state != CDT_CONN_OPEN ||
+        spent(c, &c->write_budget, CONDUIT_WRITE)) {
         return CONDUIT_AGAIN;
     }
     return 0;
@@ -106,7 +121,7 @@ static long write_done(struct conduit_conn *c, long answer)
         c->sent += (uint64_t)answer;
         c->flags |= CDT_UNDRAINED;
         c->pending &= (uint8_t)~CONDUIT_DRAINED;
-        charge(c, answer);
+        charge(c, &c->write_budget, (size_t)answer);
     } else if (answer != CONDUIT_AGAIN) {
         cdt_conn_adopt_fault(c, (int)answer);
         c->write_code = (int8_t)answer;
@@ -140,7 +155,7 @@ void conduit_conn_consume(struct conduit_conn *conn, size_t n)
     }
     conn->ops->consume(conn, n);
     conn->received += n;
-    charge(conn, n < LONG_MAX ? (long)n : LONG_MAX);
+    charge(conn, &conn->read_budget, n);
 }
 
 long conduit_conn_read(struct conduit_conn *conn, void *buf, size_t n)
@@ -155,7 +170,7 @@ long conduit_conn_read(struct conduit_conn *conn, void *buf, size_t n)
         return read_refused(conn, got);
     }
     conn->received += (uint64_t)got;
-    charge(conn, got);
+    charge(conn, &conn->read_budget, (size_t)got);
     return got;
 }
 

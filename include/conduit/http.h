@@ -33,11 +33,11 @@ struct conduit_http_options {
     unsigned head_ms; /* from a head's first byte to its last; default 10 s */
     unsigned body_ms; /* without progress in a body, in or out; default 30 s */
     unsigned idle_ms; /* server: between requests; default 60 s */
-    unsigned answer_ms;    /* client: from the request to the answer's head;
-                              default 30 s */
-    unsigned max_conns;    /* server: open at once; default 10,000; beyond it,
-                              peers    wait in the system's queue */
-    unsigned max_pipeline; /* client: requests waiting; default 64 */
+    unsigned answer_ms; /* client: from the request's end to the answer's head;
+                           default 30 s */
+    unsigned max_conns; /* server: open at once; default 10,000; beyond it,
+                           peers    wait in the system's queue */
+    unsigned max_pipeline;       /* client: requests waiting; default 64 */
     struct conduit_options conn; /* for its listeners or dials */
 };
 
@@ -76,12 +76,15 @@ typedef void conduit_http_handler(void *arg,
                                   struct conduit_http_request *request);
 
 /*
- * Adds a route. `pattern` is a path; a segment ":name" matches any one segment,
- * and a last segment "*name" matches the rest, also empty. Literal segments win
- * over ":name", which wins over "*name". HEAD is answered by GET's route where
- * it has none. A known path with another method is answered 405 with Allow,
- * OPTIONS with Allow too, an unknown path 404. EINVAL for a malformed pattern,
- * EEXIST for a route that is there.
+ * Adds a route. `pattern` is a path, not percent-encoded; a segment ":name"
+ * matches any one segment that is not empty, and a last segment "*name" matches
+ * the rest, also empty (its parts joined by '/', where a %2F of the request looks
+ * the same). Literal segments win over ":name", which wins over "*name", among
+ * the patterns that have the method. HEAD is answered by GET's route where it
+ * has none. A known path with another method is answered 405 with Allow, OPTIONS
+ * with Allow too, an unknown path 404; a path with a broken escape, %00 or a dot
+ * segment, however it is written, 400. EINVAL for a malformed pattern, EEXIST for
+ * a route that is there.
  */
 CONDUIT_API int conduit_http_route(struct conduit_http_server *server,
                                    const char *method, const char *pattern,
@@ -124,9 +127,11 @@ CONDUIT_API void conduit_http_set_data(struct conduit_http_request *r,
 CONDUIT_API void *conduit_http_data(const struct conduit_http_request *r);
 
 /*
- * The peer went away, a deadline passed or the server was freed before the
- * answer was complete; the request is gone after this call. May come from
- * within conduit_http_server_free().
+ * The peer went away, a deadline passed, the body was malformed or too large, or
+ * the server was freed, all before the application was done answering: whatever
+ * there is to be answered then, the server answers. The request is gone after
+ * this call, its connection already. May come from within
+ * conduit_http_server_free().
  */
 CONDUIT_API void conduit_http_on_gone(struct conduit_http_request *r,
                                       void (*gone)(void *arg), void *arg);
@@ -134,9 +139,10 @@ CONDUIT_API void conduit_http_on_gone(struct conduit_http_request *r,
 /*
  * Streams the request's body. Called with bytes as they come; answers how many
  * it took: with fewer than n it is called again, with the rest first, after
- * conduit_http_resume(). Called with data NULL at the body's end. May be set in
- * the handler only; a body that nobody asked for is read and dropped, within
- * limits, or its connection closed after the answer. Asking for the body sends
+ * conduit_http_resume(). Called with data NULL at the body's end. May be set
+ * until the answer begins, also after the handler has returned; the peer is held
+ * back until then. A body that nobody asked for is read and dropped behind the
+ * answer where it is small, or its connection closed. Asking for the body sends
  * 100 Continue where the client waits for it.
  */
 typedef size_t conduit_http_body_fn(void *arg, struct conduit_http_request *r,
@@ -159,8 +165,8 @@ CONDUIT_API void conduit_http_collect(struct conduit_http_request *r,
 /*
  * Adds a field to the answer, before it begins. EINVAL for a name or value that
  * is malformed (CR LF and so on), or a field that the server writes itself
- * (Content-Length, Transfer-Encoding, Connection, Date); ELIMIT when the head
- * grows over 8 KiB; ENOMEM.
+ * (Content-Length, Transfer-Encoding, Connection and its like, Date); ELIMIT
+ * when the head grows over 8 KiB.
  */
 CONDUIT_API int conduit_http_add_header(struct conduit_http_request *r,
                                         const char *name, const char *value);
@@ -168,9 +174,10 @@ CONDUIT_API int conduit_http_add_header(struct conduit_http_request *r,
 /*
  * Answers as a whole; `type` NULL: no Content-Type. The body is copied where it
  * cannot be sent at once; with _static it must stay for ever and is not copied.
- * The request must not be used afterwards. The answer to HEAD leaves the body
- * out. 0, or a negative code when the answer was begun already or memory is out
- * (the connection is then dropped).
+ * The request must not be used afterwards, whatever the call answers. The answer
+ * to HEAD leaves the body out. 0; EINVAL for a malformed type or a status not in
+ * 200..999 (the client gets a bare 500), or when the answer was begun already;
+ * ENOMEM or the connection's error, and it is dropped.
  */
 CONDUIT_API int conduit_http_reply(struct conduit_http_request *r, int status,
                                    const char *type, const void *body,
@@ -193,6 +200,9 @@ CONDUIT_API int conduit_http_reply_json(struct conduit_http_request *r,
  * Answers in pieces: begin, any number of writes, end. write answers how many
  * bytes were accepted, AGAIN (on_writable tells when to go on), or an error;
  * writing beyond `length` is EINVAL, ending short of it drops the connection.
+ * on_writable is called whenever there is room again after a write that took less
+ * than all, and once after it is set. A status with no body, and HEAD, take
+ * writes and drop them. After an error of write on_gone is still to come.
  */
 CONDUIT_API int conduit_http_begin(struct conduit_http_request *r, int status,
                                    const char *type, uint64_t length);
@@ -230,7 +240,13 @@ struct conduit_http_field {
  * One request. Everything is copied but the bodies. A request that was sent on
  * a kept connection which turned out to be closed, before a byte of the answer,
  * is sent once more on a new one when it is idempotent and its body can be
- * repeated.
+ * repeated. Calls that wait for the same dial fail together.
+ *
+ * Sending stops when the answer is complete first, or when its head refuses the
+ * request (300 or more) or announces the connection's end; the answer counts,
+ * the connection is not kept. 1xx are skipped. Deadlines count only while the
+ * peer is waited for, not the application. An answer over a limit of the
+ * client's is ELIMIT, a malformed one EPROTO, one cut short ETRUNCATED.
  */
 struct conduit_http_call_options {
     const char *method; /* NULL: GET */
@@ -243,9 +259,10 @@ struct conduit_http_call_options {
     const void *body;
     size_t body_size;
     /*
-     * Fills buf with at most n bytes: how many, AGAIN
+     * Fills buf with at most n bytes: how many (more than 0), AGAIN
      * (conduit_http_call_resume() goes on), END, or an error that ends the
-     * call. With source_length CONDUIT_HTTP_UNKNOWN the body is chunked.
+     * call. With source_length CONDUIT_HTTP_UNKNOWN the body is chunked;
+     * otherwise it is asked for no more, and END before that is EINVAL.
      */
     long (*source)(void *arg, struct conduit_http_call *call, void *buf,
                    size_t n);
@@ -265,6 +282,11 @@ struct conduit_http_call_options {
     unsigned total_ms; /* for all of it, dialling too; 0: only the parts' */
 };
 
+/*
+ * Queues a call; `*out` (may be NULL) is valid until its end. EINVAL for what
+ * no request can say, ELIMIT beyond max_pipeline or 64 KiB of head, ECLOSED
+ * while the client is being freed, ENOMEM.
+ */
 CONDUIT_API int conduit_http_call(struct conduit_http_client *client,
                                   const struct conduit_http_call_options *o,
                                   struct conduit_http_call **out,
@@ -288,13 +310,16 @@ conduit_http_call_header(const struct conduit_http_call *call,
 CONDUIT_API bool conduit_http_call_field(const struct conduit_http_call *call,
                                          size_t i,
                                          struct conduit_http_field *out);
-/* Line i (from 0) of the request's head as it was sent; NULL at its end. */
+/* Line i (from 0) of the request's head as it is sent; NULL at its end. */
 CONDUIT_API const char *
 conduit_http_call_sent(const struct conduit_http_call *call, size_t i);
 /* The connection in use, for its facts; NULL before there is one. */
 CONDUIT_API struct conduit_conn *
 conduit_http_call_conn(const struct conduit_http_call *call);
-/* Attempt i of the dial that this call waited for, also after it failed. */
+/*
+ * Attempt i of the dial of the call's connection; until there is one, of the
+ * dial that the call waits for, also in `done` after it failed.
+ */
 CONDUIT_API bool conduit_http_call_attempt(const struct conduit_http_call *call,
                                            size_t i,
                                            struct conduit_attempt *out);

@@ -117,15 +117,17 @@ struct conduit_conn {
     uint64_t sent;
     const char *fault_text; /* the first failure, */
     int32_t fault_native;
-    int32_t budget;
-    uint16_t charged; /* the turn that `budget` belongs to, its low bits */
+    uint16_t read_budget; /* what is left of this turn's, in 8 bytes */
+    uint16_t write_budget;
+    uint16_t charged; /* the turn that these belong to, its low bits */
     uint16_t ran;     /* the turn in which it last ran, its low bits */
     uint16_t linger;  /* for close, in tenths of a second */
     uint16_t flags;
     uint8_t fault_depth; /* so many layers below this one */
     int8_t fault_code;
-    int8_t read_code;  /* sticky; shows after the bytes */
-    int8_t write_code; /* sticky; shows at once */
+    int8_t read_failure; /* shows where the bytes end */
+    int8_t read_code;    /* what reading ended with; sticky */
+    int8_t write_code;   /* sticky; shows at once */
     uint8_t state;
     uint8_t interest;
     uint8_t pending; /* events to deliver */
