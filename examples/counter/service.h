@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The counter as a service: routes on an HTTP server, and nothing about what
+ * carries them. `counter` runs it, and `counter-client --self` beside its
+ * client.
+ *
+ *     GET  /api/counter   {"counter":N}
+ *     POST /api/counter   adds one: {"counter":N}
+ *     GET  /api/info      facts of the connection that asked
+ *     GET  /...           the page
+ */
+#ifndef COUNTER_SERVICE_H
+#define COUNTER_SERVICE_H
+
+#include <conduit/conduit.h>
+
+struct service {
+    struct conduit_http_server *server;
+    json_int_t counter;
+};
+
+/* Makes the service in `s`, which stays where it is until service_fini(). */
+int service_init(struct service *s, struct conduit_ctx *ctx,
+                 struct conduit_error *err);
+
+/* Drops what is under way. */
+void service_fini(struct service *s);
+
+#endif
