@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conformance TRANSPORT MODE [PATTERN]
+ *
+ * Runs the suite over a transport: plain, or below `chop` (which cuts the
+ * stream into single bytes), or below two of them (`chop2`). Exit status 77:
+ * this machine cannot do that. PATTERN picks tests by name, with * and ?.
+ */
+#include "conformance.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SOCKET_CAPS \
+    (CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_RESET | CONDUIT_CAP_LINGER)
+
+struct suite suite;
+
+static void uri_mem(struct t_env *env, char *buf, size_t n)
+{
+    static unsigned made;
+
+    (void)env;
+    (void)snprintf(buf, n, "mem://suite.%u", ++made);
+}
+
+static void uri_tcp(struct t_env *env, char *buf, size_t n)
+{
+    (void)env;
+    (void)snprintf(buf, n, "tcp://127.0.0.1:0");
+}
+
+static void uri_tcp6(struct t_env *env, char *buf, size_t n)
+{
+    (void)env;
+    (void)snprintf(buf, n, "tcp://[::1]:0");
+}
+
+static void uri_unix(struct t_env *env, char *buf, size_t n)
+{
+    static unsigned made;
+
+    (void)snprintf(buf, n, "unix://%s/%u", t_dir(env), ++made);
+}
+
+static void uri_abstract(struct t_env *env, char *buf, size_t n)
+{
+    static unsigned made;
+
+    (void)env;
+    (void)snprintf(buf, n, "unix://@conduit.suite.%ld.%u", (long)getpid(),
+                   ++made);
+}
+
+static const struct carrier carriers[] = {
+    {"mem", "mem", CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_RESET, false, uri_mem},
+    {"tcp", "tcp+socket", SOCKET_CAPS, true, uri_tcp},
+    {"tcp6", "tcp+socket", SOCKET_CAPS, true, uri_tcp6},
+    {"unix", "unix", CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_LINGER, true,
+     uri_unix},
+    {"unix-abstract", "unix", CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_LINGER, true,
+     uri_abstract},
+    {"fd", "fd", SOCKET_CAPS, true, NULL},
+};
+
+static const struct part *const parts[] = {&part_events,  &part_reading,
+                                           &part_writing, &part_ending,
+                                           &part_closing, &part_random};
+
+/* ---- pairs -------------------------------------------------------------- */
+
+static void layer_words(char *buf, size_t n)
+{
+    buf[0] = '\0';
+    for (unsigned i = 0; i < suite.layers; i++) {
+        size_t len = strlen(buf);
+
+        (void)snprintf(buf + len, n - len, "chop+");
+    }
+}
+
+void suite_uri(struct t_env *env, char *buf, size_t n)
+{
+    size_t len;
+
+    layer_words(buf, n);
+    len = strlen(buf);
+    suite.carrier->uri(env, buf + len, n - len);
+}
+
+/* The fd transport's pair: both roles over descriptors made elsewhere. */
+static void connect_fds(struct fix *f, struct t_pair *pair,
+                        const struct conduit_options *options)
+{
+    struct t_server s;
+    struct t_client c;
+    struct conduit_conn *conn = NULL;
+    uint16_t port = 0;
+    int fd = t_raw_listen("127.0.0.1", &port, 8);
+    char words[32];
+    char uri[64];
+
+    layer_words(words, sizeof words);
+    (void)snprintf(uri, sizeof uri, "%sfd://%d", words, fd);
+    t_listen(&s, &f->env, uri, options);
+    (void)snprintf(uri, sizeof uri, "%sfd://%d", words,
+                   t_raw_connect("127.0.0.1", port));
+    t_dial(&c, &f->env, uri, options);
+    T_UNTIL(&f->env,
+            c.calls != 0 && (conn != NULL || (conn = t_accepted(&s)) != NULL));
+    if (c.conn == NULL) {
+        fail_msg("dial %s: %s", uri, c.err.text);
+    }
+    t_unlisten(&s);
+    memset(pair, 0, sizeof *pair);
+    pair->a = (struct t_conn){
+        .env = &f->env, .conn = c.conn, .in = 2, .out = 1};
+    pair->b = (struct t_conn){.env = &f->env, .conn = conn, .in = 1, .out = 2};
+}
+
+static void shrink(const struct conduit_conn *conn)
+{
+    int fd = conduit_unix_fd(conn);
+    int size = 8192;
+
+    assert_true(fd >= 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+}
+
+void suite_shrink(struct fix *f)
+{
+    if (suite.layers > 0 && suite.carrier->socket) {
+        shrink(f->pair.a.conn);
+        shrink(f->pair.b.conn);
+    }
+}
+
+void suite_delivered(const struct t_conn *t)
+{
+    int fd = conduit_unix_fd(t->conn);
+    int held = 0;
+
+    if (fd >= 0) {
+        T_POLL(t->env, ioctl(fd, SIOCOUTQ, &held) == 0 && held == 0);
+    }
+}
+
+void suite_connect(struct fix *f, struct t_pair *pair,
+                   const struct conduit_options *options)
+{
+    char uri[256];
+
+    if (suite.carrier->uri == NULL) {
+        connect_fds(f, pair, options);
+    } else {
+        suite_uri(&f->env, uri, sizeof uri);
+        t_connect(pair, &f->env, uri, options);
+    }
+}
+
+int suite_setup(void **state)
+{
+    struct fix *f = calloc(1, sizeof *f);
+
+    assert_non_null(f);
+    *state = f;
+    t_env_init(&f->env, NULL);
+    assert_int_equal(conduit_register_chop(f->env.ctx), 0);
+    conduit_chop_set(NULL);
+    suite_connect(f, &f->pair, NULL);
+    return 0;
+}
+
+int suite_teardown(void **state)
+{
+    struct fix *f = *state;
+    struct fix copy;
+
+    f->env.ending = true;
+    conduit_ctx_free(f->env.ctx);
+    f->env.ctx = NULL;
+    copy = *f;
+    free(f);
+    *state = NULL;
+    t_env_fini(&copy.env);
+    if (copy.lent != 0) {
+        fail_msg("%u lent blocks were not released", copy.lent);
+    }
+    return 0;
+}
+
+/* ---- moving bytes ------------------------------------------------------- */
+
+void suite_send(struct t_conn *t, size_t n)
+{
+    struct t_env *env = t->env;
+
+    t->goal = t->sent + n;
+    T_POLL(env, (t_push(t), t->sent == t->goal || t->send_end != 0));
+    assert_int_equal(t->send_end, 0);
+}
+
+void suite_receive(struct t_conn *t, size_t n)
+{
+    t->limit = t->received + n;
+    T_POLL(t->env, (t_pull(t), t->received == t->limit || t->end != 0));
+    assert_int_equal(t->end, 0);
+    t->limit = 0;
+}
+
+int suite_read_out(struct t_conn *t)
+{
+    T_POLL(t->env, (t->end == 0 ? t_pull(t) : (void)0, t->end != 0));
+    return t->end;
+}
+
+bool suite_window(const struct conduit_win *win, long n, uint64_t stream,
+                  uint64_t at)
+{
+    size_t first = win->seg[0].size;
+
+    return n > 0 && first + win->seg[1].size == (size_t)n &&
+           t_match(stream, at, win->seg[0].data, first) &&
+           t_match(stream, at + first, win->seg[1].data, win->seg[1].size);
+}
+
+long suite_peek(struct t_conn *t, struct conduit_win *win)
+{
+    long n = CONDUIT_AGAIN;
+
+    T_POLL(t->env, (n = conduit_conn_peek(t->conn, win)) != CONDUIT_AGAIN);
+    assert_int_not_equal(n, 0);
+    if (n > 0) {
+        assert_true(suite_window(win, n, t->in, t->received));
+    }
+    return n;
+}
+
+/* Memory that is lent and comes back. */
+struct block {
+    struct conduit_ref ref;
+    struct fix *fix;
+    uint8_t data[];
+};
+
+static void release_block(struct conduit_ref *ref)
+{
+    struct block *b = (struct block *)(void *)ref;
+
+    T_CHECK(&b->fix->env, b->fix->env.turning || b->fix->env.ending);
+    b->fix->lent--;
+    free(b);
+}
+
+static long lend_some(struct fix *f, struct t_conn *t, size_t n)
+{
+    struct block *b = calloc(1, sizeof *b + n);
+    long done;
+
+    if (b == NULL) {
+        return CONDUIT_ENOMEM;
+    }
+    b->ref.release = release_block;
+    b->fix = f;
+    t_fill(t->out, t->sent, b->data, n);
+    f->lent++;
+    done = conduit_conn_lend(t->conn, b->data, n, &b->ref);
+    if (done <= 0) {
+        f->lent--;
+        free(b);
+    }
+    return done;
+}
+
+static long write_some(struct t_conn *t, size_t n)
+{
+    uint8_t buf[4096];
+
+    n = n < sizeof buf ? n : sizeof buf;
+    t_fill(t->out, t->sent, buf, n);
+    return conduit_conn_write(t->conn, buf, n);
+}
+
+static long writev_some(struct t_conn *t, uint64_t *random, size_t n)
+{
+    uint8_t buf[4096];
+    struct conduit_seg seg[3];
+    size_t cut[2];
+
+    n = n < sizeof buf ? n : sizeof buf;
+    t_fill(t->out, t->sent, buf, n);
+    cut[0] = t_range(random, 0, n);
+    cut[1] = t_range(random, cut[0], n);
+    seg[0] = (struct conduit_seg){buf, cut[0]};
+    seg[1] = (struct conduit_seg){buf + cut[0], cut[1] - cut[0]};
+    seg[2] = (struct conduit_seg){buf + cut[1], n - cut[1]};
+    return conduit_conn_writev(t->conn, seg, 3);
+}
+
+static long reserve_some(struct t_conn *t, size_t n)
+{
+    struct conduit_win win;
+    long room = conduit_conn_reserve(t->conn, &win);
+    size_t part;
+
+    if (room <= 0) {
+        T_CHECK(t->env, room != 0);
+        return room;
+    }
+    T_CHECK(t->env, win.seg[0].size + win.seg[1].size == (size_t)room);
+    n = n < (size_t)room ? n : (size_t)room;
+    part = n < win.seg[0].size ? n : win.seg[0].size;
+    t_fill(t->out, t->sent, win.seg[0].data, part);
+    t_fill(t->out, t->sent + part, win.seg[1].data, n - part);
+    conduit_conn_commit(t->conn, n);
+    return n > 0 ? (long)n : CONDUIT_AGAIN;
+}
+
+long suite_write_some(struct fix *f, struct t_conn *t, uint64_t *random,
+                      size_t most)
+{
+    size_t n = t_range(random, 1, most);
+    long done;
+
+    switch (t_random(random) % 4) {
+    case 0:
+        done = write_some(t, n);
+        break;
+    case 1:
+        done = writev_some(t, random, n);
+        break;
+    case 2:
+        done = reserve_some(t, t_range(random, 0, n));
+        break;
+    default:
+        done = lend_some(f, t, n);
+        break;
+    }
+    T_CHECK(t->env, done != 0 && done <= (long)n);
+    if (done > 0) {
+        t->sent += (uint64_t)done;
+    }
+    return done;
+}
+
+long suite_read_some(struct t_conn *t, uint64_t *random, size_t most)
+{
+    size_t n = t_range(random, 1, most);
+    uint8_t buf[4096];
+    struct conduit_win win;
+    long got;
+
+    if (t_random(random) % 2 == 0) {
+        n = n < sizeof buf ? n : sizeof buf;
+        got = conduit_conn_read(t->conn, buf, n);
+        T_CHECK(t->env,
+                got <= (long)n && got != 0 &&
+                    (got < 0 || t_match(t->in, t->received, buf, (size_t)got)));
+    } else {
+        got = conduit_conn_peek(t->conn, &win);
+        T_CHECK(t->env, got < 0 || suite_window(&win, got, t->in, t->received));
+        if (got > 0) {
+            got = (long)n < got ? (long)n : got;
+            conduit_conn_consume(t->conn, (size_t)got);
+        }
+    }
+    if (got > 0) {
+        t->received += (uint64_t)got;
+    }
+    return got;
+}
+
+/* ---- the program -------------------------------------------------------- */
+
+static bool choose(const char *transport, const char *mode)
+{
+    for (size_t i = 0; i < sizeof carriers / sizeof carriers[0]; i++) {
+        if (strcmp(carriers[i].name, transport) == 0) {
+            suite.carrier = &carriers[i];
+            suite.caps = carriers[i].caps;
+        }
+    }
+    if (strcmp(mode, "plain") == 0) {
+        suite.layers = 0;
+    } else if (strcmp(mode, "chop") == 0) {
+        suite.layers = 1;
+    } else if (strcmp(mode, "chop2") == 0) {
+        suite.layers = 2;
+    } else {
+        return false;
+    }
+    suite.much = suite.layers == 0 ? 4000000 : 40000;
+    suite.some = suite.layers == 0 ? 2000 : 400;
+    return suite.carrier != NULL;
+}
+
+static int run(const char *name)
+{
+    struct CMUnitTest all[256];
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        for (size_t j = 0; j < parts[i]->count; j++) {
+            assert_true(n < sizeof all / sizeof all[0]);
+            all[n++] = parts[i]->tests[j];
+        }
+    }
+    return _cmocka_run_group_tests(name, all, n, NULL, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    char name[64];
+
+    if (argc < 3 || !choose(argv[1], argv[2])) {
+        (void)fprintf(stderr,
+                      "usage: conformance "
+                      "mem|tcp|tcp6|unix|unix-abstract|fd plain|chop|chop2 "
+                      "[PATTERN]\n");
+        return 2;
+    }
+    if (strcmp(argv[1], "tcp6") == 0 && !t_have_ipv6()) {
+        (void)puts("skipped: this machine has no IPv6 loopback address");
+        return 77;
+    }
+    if (argc > 3) {
+        cmocka_set_test_filter(argv[3]);
+    }
+    (void)snprintf(name, sizeof name, "%s.%s", argv[1], argv[2]);
+    return run(name) == 0 ? 0 : 1;
+}

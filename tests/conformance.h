@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One suite for every transport: what its files share. A test gets a struct fix
+ * with a pair that is connected over the carrier that the program was started
+ * for, below as many chop layers as its mode asks for, and must be true of all
+ * carriers or ask `suite.caps`.
+ */
+#ifndef TESTS_CONFORMANCE_H
+#define TESTS_CONFORMANCE_H
+
+#include "support.h"
+
+#include "chop.h"
+
+struct carrier {
+    const char *name;      /* of the command line */
+    const char *transport; /* what CONDUIT_QUERY_TRANSPORT answers */
+    unsigned caps;
+    bool socket; /* has a descriptor */
+    /* Writes the URI to listen at, after the layers. */
+    void (*uri)(struct t_env *env, char *buf, size_t n);
+};
+
+struct suite {
+    const struct carrier *carrier;
+    unsigned caps;
+    unsigned layers; /* of chop */
+    size_t much;     /* bytes of a large transfer */
+    size_t some;     /* bytes that any carrier takes at once */
+};
+
+extern struct suite suite;
+
+struct fix {
+    struct t_env env; /* must be first */
+    struct t_pair pair;
+    unsigned lent; /* blocks that were not released */
+};
+
+int suite_setup(void **state);
+int suite_teardown(void **state);
+
+/* The carrier's URI below the suite's layers. */
+void suite_uri(struct t_env *env, char *buf, size_t n);
+
+/* Connects one more pair. */
+void suite_connect(struct fix *f, struct t_pair *pair,
+                   const struct conduit_options *options);
+
+/* For tests that fill up what is between the ends: a byte at a time takes long.
+ */
+void suite_shrink(struct fix *f);
+
+/* Waits until the system has handed over all that it holds of t's bytes. */
+void suite_delivered(const struct t_conn *t);
+
+/* Writes n bytes of t's stream, however many turns that takes. */
+void suite_send(struct t_conn *t, size_t n);
+
+/* Reads n bytes of t's stream and compares. */
+void suite_receive(struct t_conn *t, size_t n);
+
+/* Peeks until something is shown, the end or an error; checks the window. */
+long suite_peek(struct t_conn *t, struct conduit_win *win);
+
+/* Whether n bytes of a window are the stream's, from `at`. */
+bool suite_window(const struct conduit_win *win, long n, uint64_t stream,
+                  uint64_t at);
+
+/* One write, or one read, of a random kind and size; what the call answered. */
+long suite_write_some(struct fix *f, struct t_conn *t, uint64_t *random,
+                      size_t most);
+long suite_read_some(struct t_conn *t, uint64_t *random, size_t most);
+
+/* Reads until END or an error, whose code is answered. */
+int suite_read_out(struct t_conn *t);
+
+#define SUITE_TEST(f) \
+    cmocka_unit_test_setup_teardown(f, suite_setup, suite_teardown)
+
+/* The suite's parts. */
+struct part {
+    const struct CMUnitTest *tests;
+    size_t count;
+};
+
+extern const struct part part_events;
+extern const struct part part_reading;
+extern const struct part part_writing;
+extern const struct part part_ending;
+extern const struct part part_closing;
+extern const struct part part_random;
+
+#endif

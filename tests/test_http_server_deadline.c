@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: ISC */
+/* Deadlines of the HTTP server: they time the peer, never a handler. */
+#include "test_http_server.h"
+
+#define SHORT 40u /* ms */
+
+#define TIMED_OUT                                                  \
+    "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"        \
+    "Content-Length: 29\r\nContent-Type: application/json\r\n\r\n" \
+    "{\"error\":\"request timed out\"}"
+
+static void closes_idle_connections(void **state)
+{
+    const struct conduit_http_options options = {.idle_ms = SHORT};
+    struct h_server s;
+    struct h_peer fresh;
+    struct h_peer used;
+    uint64_t start;
+
+    h_serve(&s, *state, &options);
+    h_route(&s, "GET", "/hello", h_hello, NULL);
+    h_open(&fresh, &s);
+    h_expect_end(&fresh);
+    h_open(&used, &s);
+    h_send(&used, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    h_expect(&used, H_HELLO);
+    start = t_ms();
+    h_expect_end(&used);
+    assert_true(t_ms() - start >= SHORT / 2);
+    h_close(&fresh);
+    h_close(&used);
+    h_stop(&s);
+}
+
+/* Bytes that keep coming do not save a head that never ends. */
+static void answers_a_slow_head(void **state)
+{
+    const struct conduit_http_options options = {.head_ms = SHORT};
+    struct h_server s;
+    struct h_peer p;
+
+    h_serve(&s, *state, &options);
+    h_route(&s, "GET", "/hello", h_hello, NULL);
+    h_open(&p, &s);
+    h_send(&p, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    h_expect(&p, H_HELLO);
+    h_send(&p, "GET /hello HTTP/1.1\r\n");
+    while (p.size == 0 && p.end == 0) {
+        (void)t_turns_in(s.env, SHORT / 8);
+        if (p.left == 0) {
+            h_send(&p, "X: y\r\n");
+        }
+    }
+    h_expect(&p, TIMED_OUT);
+    h_expect_end(&p);
+    h_close(&p);
+    h_stop(&s);
+}
+
+static size_t take_all(void *arg, struct conduit_http_request *r,
+                       const void *data, size_t n)
+{
+    (void)arg;
+    if (data == NULL) {
+        h_hello(NULL, r);
+    }
+    return n;
+}
+
+static void mark_gone(void *arg)
+{
+    bool *gone = arg;
+
+    *gone = true;
+}
+
+static void take_route(void *arg, struct conduit_http_request *r)
+{
+    conduit_http_on_gone(r, mark_gone, arg);
+    conduit_http_on_body(r, take_all, NULL);
+}
+
+static void answers_a_slow_body(void **state)
+{
+    const struct conduit_http_options options = {.body_ms = SHORT};
+    struct h_server s;
+    struct h_peer p;
+    bool gone = false;
+
+    h_serve(&s, *state, &options);
+    h_route(&s, "POST", "/", take_route, &gone);
+    h_open(&p, &s);
+    h_send(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell");
+    h_expect(&p, TIMED_OUT);
+    assert_true(gone);
+    h_expect_end(&p);
+    h_close(&p);
+    h_stop(&s);
+}
+
+/* Progress counts: a body that comes in small steps is taken to its end. */
+static void waits_for_a_steady_body(void **state)
+{
+    const struct conduit_http_options options = {.body_ms = 4 * SHORT};
+    struct h_server s;
+    struct h_peer p;
+    bool gone = false;
+
+    h_serve(&s, *state, &options);
+    h_route(&s, "POST", "/", take_route, &gone);
+    h_open(&p, &s);
+    h_send(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+    for (int i = 0; i < 10; i++) {
+        T_UNTIL(s.env, p.left == 0);
+        (void)t_turns_in(s.env, SHORT);
+        h_send(&p, "x");
+    }
+    h_expect(&p, H_HELLO);
+    assert_false(gone);
+    h_close(&p);
+    h_stop(&s);
+}
+
+static void ends_an_answered_slow_body(void **state)
+{
+    const struct conduit_http_options options = {.body_ms = SHORT};
+    struct h_server s;
+    struct h_peer p;
+
+    h_serve(&s, *state, &options);
+    h_route(&s, "POST", "/", h_hello, NULL);
+    h_open(&p, &s);
+    h_send(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell");
+    h_expect(&p, H_HELLO);
+    h_expect_end(&p);
+    h_close(&p);
+    h_stop(&s);
+}
+
+static void lets_a_handler_think(void **state)
+{
+    const struct conduit_http_options options = {
+        .idle_ms = SHORT, .head_ms = SHORT, .body_ms = SHORT};
+    struct h_server s;
+    struct h_peer p;
+    struct conduit_http_request *r = NULL;
+
+    h_serve(&s, *state, &options);
+    h_route(&s, "POST", "/", h_keep, &r);
+    h_open(&p, &s);
+    /* Also when the rest of the body is not asked for yet. */
+    h_send(&p, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell");
+    T_UNTIL(s.env, r != NULL);
+    (void)t_turns_in(s.env, 4 * SHORT);
+    assert_int_equal(p.size, 0);
+    assert_int_equal(p.end, 0);
+    T_UNTIL(s.env, p.left == 0);
+    h_send(&p, "o");
+    h_hello(NULL, r);
+    h_expect(&p, H_HELLO);
+    h_close(&p);
+    h_stop(&s);
+}
+
+static char large[256 * 1024];
+
+static void reply_large(void *arg, struct conduit_http_request *r)
+{
+    conduit_http_on_gone(r, mark_gone, arg);
+    (void)conduit_http_reply_static(r, 200, NULL, large, sizeof large);
+}
+
+struct stream {
+    struct conduit_http_request *request;
+    bool gone;
+    unsigned agains;
+};
+
+static void write_on(void *arg, struct conduit_http_request *r)
+{
+    struct stream *st = arg;
+
+    for (;;) {
+        long n = conduit_http_write(r, large, 10000);
+
+        if (n < 0) {
+            st->agains += n == CONDUIT_AGAIN;
+            return;
+        }
+    }
+}
+
+static void stream_gone(void *arg)
+{
+    struct stream *st = arg;
+
+    st->gone = true;
+}
+
+static void stream_route(void *arg, struct conduit_http_request *r)
+{
+    struct stream *st = arg;
+
+    st->request = r;
+    conduit_http_on_gone(r, stream_gone, st);
+    conduit_http_on_writable(r, write_on, st);
+    (void)conduit_http_begin(r, 200, NULL, CONDUIT_HTTP_UNKNOWN);
+    write_on(st, r);
+}
+
+static void drops_slow_readers(void **state)
+{
+    const struct conduit_http_options options = {.body_ms = SHORT};
+    struct h_server s;
+    struct h_peer whole;
+    struct h_peer pieces;
+    struct stream st = {.gone = false};
+    bool gone = false;
+
+    if (strncmp(h_uri, "tcp", 3) == 0) {
+        return; /* the kernel takes all of it, and more */
+    }
+    h_serve(&s, *state, &options);
+    h_route(&s, "GET", "/whole", reply_large, &gone);
+    h_route(&s, "GET", "/pieces", stream_route, &st);
+    h_open(&whole, &s);
+    whole.deaf = true;
+    h_open(&pieces, &s);
+    pieces.deaf = true;
+    h_send(&whole, "GET /whole HTTP/1.1\r\nHost: a\r\n\r\n");
+    h_send(&pieces, "GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n");
+    T_UNTIL(s.env, st.gone);
+    assert_false(gone); /* the application was done with it */
+    (void)t_turns_in(s.env, 2 * SHORT);
+    h_listen_again(&whole);
+    h_listen_again(&pieces);
+    T_UNTIL(s.env, whole.end != 0 && pieces.end != 0);
+    assert_true(whole.size < sizeof large);
+    h_close(&whole);
+    h_close(&pieces);
+    h_stop(&s);
+}
+
+/* An application that pauses, and a stream that has nothing to say. */
+static void lets_a_stream_rest(void **state)
+{
+    const struct conduit_http_options options = {.body_ms = SHORT,
+                                                 .idle_ms = SHORT};
+    struct h_server s;
+    struct h_peer p;
+    struct conduit_http_request *r = NULL;
+
+    h_serve(&s, *state, &options);
+    h_route(&s, "GET", "/", h_keep, &r);
+    h_open(&p, &s);
+    h_send(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    T_UNTIL(s.env, r != NULL);
+    assert_int_equal(conduit_http_begin(r, 200, NULL, 2), 0);
+    h_expect(&p, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+    (void)t_turns_in(s.env, 4 * SHORT);
+    assert_int_equal(p.end, 0);
+    T_POLL(s.env, conduit_http_write(r, "x", 1) == 1);
+    h_expect(&p, "x");
+    T_POLL(s.env, conduit_http_write(r, "y", 1) == 1);
+    assert_int_equal(conduit_http_end(r), 0);
+    h_expect(&p, "y");
+    h_expect_end(&p); /* idle now */
+    h_close(&p);
+    h_stop(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T_TEST(closes_idle_connections),    T_TEST(answers_a_slow_head),
+        T_TEST(answers_a_slow_body),        T_TEST(waits_for_a_steady_body),
+        T_TEST(ends_an_answered_slow_body), T_TEST(lets_a_handler_think),
+        T_TEST(drops_slow_readers),         T_TEST(lets_a_stream_rest),
+    };
+
+    return h_run(tests);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: ISC */
+/* URIs, good and bad: what they are taken apart into, and how they are refused.
+ */
+#include "support.h"
+
+#include "chop.h"
+
+static int setup(void **state)
+{
+    int rc = t_setup(state);
+    struct t_env *env = *state;
+
+    return rc != 0 ? rc : conduit_register_chop(env->ctx);
+}
+
+#define URI_TEST(f) cmocka_unit_test_setup_teardown(f, setup, t_teardown)
+
+struct good {
+    const char *text;
+    const char *transport;
+    unsigned filters;
+    bool http;
+    const char *host;
+    int kind;
+    bool has_port;
+    unsigned port;
+    const char *path;
+    const char *target;
+    const char *address; /* NULL: none */
+};
+
+#define NONE CONDUIT_HOST_NONE
+#define IP CONDUIT_HOST_IP
+#define NAME CONDUIT_HOST_NAME
+
+static const struct good good[] = {
+    {"tcp://h:80/path?q", "tcp+socket", 0, false, "h", NAME, true, 80, "/path",
+     "/path?q", NULL},
+    {"tcp://h:80?q", "tcp+socket", 0, false, "h", NAME, true, 80, "", "/?q",
+     NULL},
+    {"tcp://127.0.0.1:80", "tcp+socket", 0, false, "127.0.0.1", IP, true, 80,
+     "", "/", NULL},
+    {"tcp://[::1]:0", "tcp+socket", 0, false, "::1", IP, true, 0, "", "/",
+     NULL},
+    {"tcp://[fe80::1%252]:9", "tcp+socket", 0, false, "fe80::1%2", IP, true, 9,
+     "", "/", NULL},
+    {"tcp://:8443", "tcp+socket", 0, false, "", NONE, true, 8443, "", "/",
+     NULL},
+    {"tcp+socket://h:65535", "tcp+socket", 0, false, "h", NAME, true, 65535, "",
+     "/", NULL},
+    {"tcp://example.org:https", "tcp+socket", 0, false, "example.org", NAME,
+     true, 443, "", "/", NULL},
+    {"TCP://Example.ORG:1", "tcp+socket", 0, false, "Example.ORG", NAME, true,
+     1, "", "/", NULL},
+    {"tcp://ex%61mple.org:1", "tcp+socket", 0, false, "example.org", NAME, true,
+     1, "", "/", NULL},
+    {"tcp://example.org.:1", "tcp+socket", 0, false, "example.org.", NAME, true,
+     1, "", "/", NULL},
+    {"tcp://_http._tcp.a-b.c:1", "tcp+socket", 0, false, "_http._tcp.a-b.c",
+     NAME, true, 1, "", "/", NULL},
+    {"chop+tcp://h:1", "tcp+socket", 1, false, "h", NAME, true, 1, "", "/",
+     NULL},
+    {"chop+chop+tcp+socket://h:1", "tcp+socket", 2, false, "h", NAME, true, 1,
+     "", "/", NULL},
+    {"http://h", "tcp+socket", 0, true, "h", NAME, false, 80, "", "/", NULL},
+    {"http://h:8080/a/b?c=d", "tcp+socket", 0, true, "h", NAME, true, 8080,
+     "/a/b", "/a/b?c=d", NULL},
+    {"http://h?q", "tcp+socket", 0, true, "h", NAME, false, 80, "", "/?q",
+     NULL},
+    {"http://h/p#frag", "tcp+socket", 0, true, "h", NAME, false, 80, "/p", "/p",
+     NULL},
+    {"http+tcp://[2001:db8::1]/x", "tcp+socket", 0, true, "2001:db8::1", IP,
+     false, 80, "/x", "/x", NULL},
+    {"http+chop+tcp://h/x", "tcp+socket", 1, true, "h", NAME, false, 80, "/x",
+     "/x", NULL},
+    {"unix:///run/x.sock", "unix", 0, false, "", NONE, false, 0, "/run/x.sock",
+     "/", "/run/x.sock"},
+    {"unix:///a%20b", "unix", 0, false, "", NONE, false, 0, "/a%20b", "/",
+     "/a b"},
+    {"unix://@name", "unix", 0, false, "", NONE, false, 0, "", "/", "@name"},
+    {"chop+unix:///x", "unix", 1, false, "", NONE, false, 0, "/x", "/", "/x"},
+    {"http+unix://%2Frun%2Fx/a?b", "unix", 0, true, "", NONE, false, 80, "/a",
+     "/a?b", "/run/x"},
+    {"http+unix://%40name", "unix", 0, true, "", NONE, false, 80, "", "/",
+     "@name"},
+    {"mem://a", "mem", 0, false, "a", NAME, false, 0, "", "/", "a"},
+    {"mem://a0.b_c-d", "mem", 0, false, "a0.b_c-d", NAME, false, 0, "", "/",
+     "a0.b_c-d"},
+    {"http+mem://a/b", "mem", 0, true, "a", NAME, false, 80, "/b", "/b", "a"},
+    {"fd://3", "fd", 0, false, "3", NAME, false, 0, "", "/", "3"},
+    {"fd://listen", "fd", 0, false, "listen", NAME, false, 0, "", "/",
+     "listen"},
+};
+
+static void check_good(struct t_env *env, const struct good *g)
+{
+    struct conduit_uri *u = NULL;
+    struct conduit_error err = {0};
+
+    if (conduit_uri_parse(env->ctx, g->text, &u, &err) != 0) {
+        fail_msg("%s: %s", g->text, err.text);
+    }
+    assert_string_equal(u->text, g->text);
+    assert_memory_equal(u->scheme, g->text, strlen(u->scheme));
+    assert_string_equal(u->transport->name, g->transport);
+    assert_int_equal(u->filter_count, g->filters);
+    assert_int_equal(u->http, g->http);
+    assert_string_equal(u->host, g->host);
+    assert_int_equal(u->host_kind, g->kind);
+    assert_int_equal(u->has_port, g->has_port);
+    assert_int_equal(u->port, g->port);
+    assert_string_equal(u->path, g->path);
+    assert_string_equal(u->target, g->target);
+    if (g->address != NULL) {
+        assert_non_null(u->address);
+        assert_string_equal(u->address, g->address);
+    }
+    assert_null(u->user);
+    conduit_uri_free(env->ctx, u);
+}
+
+static void good_uris_are_taken_apart(void **state)
+{
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        check_good(*state, &good[i]);
+    }
+}
+
+static const struct {
+    const char *text;
+    int code;
+    const char *says; /* in the message */
+} bad[] = {
+    {"", CONDUIT_EURI, "scheme"},
+    {"localhost:80", CONDUIT_EURI, "scheme"},
+    {"tcp:/h:80", CONDUIT_EURI, "scheme"},
+    {"://h:80", CONDUIT_EURI, "scheme"},
+    {"+tcp://h:80", CONDUIT_ESCHEME, "tcp"},
+    {"tcp+://h:80", CONDUIT_ESCHEME, "tcp"},
+    {"http+://h:80", CONDUIT_EURI, ""},
+    {"chop://h:80", CONDUIT_EURI, "chop"},
+    {"chop+://h:80", CONDUIT_ESCHEME, ""},
+    {"chop+chop+chop+chop+chop+tcp://h:1", CONDUIT_EURI, "layers"},
+    {"tcp+chop://h:80", CONDUIT_ESCHEME, "mem"},
+    {"gopher://h:80", CONDUIT_ESCHEME, "gopher"},
+    {"gopher://h:80", CONDUIT_ESCHEME, "tcp+socket"},
+    {"gopher+tcp://h:80", CONDUIT_ESCHEME, "'gopher'"},
+    {"tcp+direct://h:80", CONDUIT_ESCHEME, "direct"},
+    {"https://h", CONDUIT_ESCHEME, "'tls'"},
+    {"tls+tcp://h:1", CONDUIT_ESCHEME, "'tls'"},
+    {"http+http+tcp://h", CONDUIT_ESCHEME, "http"},
+    {"t cp://h:80", CONDUIT_EURI, "character"},
+    {"tcp://h :80", CONDUIT_EURI, "character"},
+    {"tcp://h\t:80", CONDUIT_EURI, "character"},
+    {"tcp://h\x80:80", CONDUIT_EURI, "character"},
+    {"tcp://h\x7f:80", CONDUIT_EURI, "character"},
+    {"tcp://<h>:80", CONDUIT_EURI, "character"},
+    {"tcp://h%2:80", CONDUIT_EURI, "%"},
+    {"tcp://h%zz:80", CONDUIT_EURI, "%"},
+    {"tcp://h:80%", CONDUIT_EURI, "%"},
+    {"tcp://h%00:80", CONDUIT_EURI, "zero"},
+    {"unix:///a%00b", CONDUIT_EURI, ""},
+    {"http+unix://%2Fa%00b/", CONDUIT_EURI, ""},
+    {"tcp://h", CONDUIT_EURI, "port"},
+    {"tcp://h:", CONDUIT_EURI, "port"},
+    {"tcp://h:65536", CONDUIT_EURI, "65535"},
+    {"tcp://h:99999999999999999999", CONDUIT_EURI, "port"},
+    {"tcp://h:-1", CONDUIT_EURI, "port"},
+    {"tcp://h:+1", CONDUIT_EURI, "port"},
+    {"tcp://h:0x50", CONDUIT_EURI, "port"},
+    {"tcp://h:nosuchservice", CONDUIT_EURI, "port"},
+    {"tcp://h:80:80", CONDUIT_EURI, ""},
+    {"tcp://::1:80", CONDUIT_EURI, "bracket"},
+    {"tcp://[::1:80", CONDUIT_EURI, "]"},
+    {"tcp://[::1]80", CONDUIT_EURI, "]"},
+    {"tcp://[127.0.0.1]:80", CONDUIT_EURI, "bracket"},
+    {"tcp://[]:80", CONDUIT_EURI, "bracket"},
+    {"tcp://[h]:80", CONDUIT_EURI, "bracket"},
+    {"tcp://[::1%25eth0]:80", CONDUIT_EURI, "bracket"},
+    {"tcp://127.1:80", CONDUIT_EURI, "neither"},
+    {"tcp://2130706433:80", CONDUIT_EURI, "neither"},
+    {"tcp://0x7f.0.0.1:80", CONDUIT_EURI, "neither"},
+    {"tcp://127.0.0.01:80", CONDUIT_EURI, "neither"},
+    {"tcp://256.0.0.1:80", CONDUIT_EURI, "neither"},
+    {"tcp://1.2.3.4.:80", CONDUIT_EURI, "neither"},
+    {"tcp://a..b:80", CONDUIT_EURI, "neither"},
+    {"tcp://.a:80", CONDUIT_EURI, "neither"},
+    {"tcp://-a:80", CONDUIT_EURI, "neither"},
+    {"tcp://a%2Fb:80", CONDUIT_EURI, "neither"},
+    {"tcp://user@h:80", CONDUIT_EURI, "user"},
+    {"tcp://@h:80", CONDUIT_EURI, "user"},
+    {"tcp://h:80#fragment", CONDUIT_EURI, "fragment"},
+    {"unix:///x?query", CONDUIT_EURI, "query"},
+    {"unix://", CONDUIT_EURI, ""},
+    {"unix://relative", CONDUIT_EURI, ""},
+    {"unix://host/path", CONDUIT_EURI, ""},
+    {"unix://@", CONDUIT_EURI, ""},
+    {"http+unix:///x", CONDUIT_EURI, ""},
+    {"mem://", CONDUIT_EURI, "name"},
+    {"mem://Name", CONDUIT_EURI, "name"},
+    {"mem://0a", CONDUIT_EURI, "name"},
+    {"mem://a b", CONDUIT_EURI, ""},
+    {"mem://a%20b", CONDUIT_EURI, "name"},
+    {"mem://a:1", CONDUIT_EURI, "name"},
+    {"mem://u@a", CONDUIT_EURI, ""},
+    {"fd://", CONDUIT_EURI, ""},
+    {"fd://-1", CONDUIT_EURI, ""},
+    {"fd://x", CONDUIT_EURI, ""},
+    {"fd://3x", CONDUIT_EURI, ""},
+    {"fd://99999999999", CONDUIT_EURI, ""},
+};
+
+static void bad_uris_are_refused_with_a_reason(void **state)
+{
+    struct t_env *env = *state;
+    unsigned wrong = 0;
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct conduit_uri *u = NULL;
+        struct conduit_error err = {0};
+        int code = conduit_uri_parse(env->ctx, bad[i].text, &u, &err);
+
+        if (code == 0) {
+            conduit_uri_free(env->ctx, u);
+        }
+        if (code != bad[i].code || err.code != code || err.layer == NULL ||
+            strncmp(err.text, err.layer, strlen(err.layer)) != 0 ||
+            strstr(err.text, bad[i].says) == NULL) {
+            print_error("%s: %s, %s\n", bad[i].text, conduit_code_name(code),
+                        err.text);
+            wrong++;
+        }
+        if (conduit_uri_parse(env->ctx, bad[i].text, &u, NULL) == 0) {
+            conduit_uri_free(env->ctx, u);
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void lengths_are_limited(void **state)
+{
+    struct t_env *env = *state;
+    char text[CONDUIT_URI_MAX + 2];
+    struct conduit_uri *u = NULL;
+    struct conduit_error err = {0};
+
+    memset(text, 'a', sizeof text);
+    memcpy(text, "http://h/", 9);
+    text[CONDUIT_URI_MAX] = '\0';
+    assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), 0);
+    assert_int_equal(strlen(u->target), CONDUIT_URI_MAX - 8);
+    conduit_uri_free(env->ctx, u);
+    text[CONDUIT_URI_MAX] = 'a';
+    text[CONDUIT_URI_MAX + 1] = '\0';
+    assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), CONDUIT_EURI);
+    memcpy(text, "tcp://h.", 8);
+    text[8 + 64] = ':';
+    text[8 + 65] = '1';
+    text[8 + 66] = '\0'; /* a label of 64 */
+    assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), CONDUIT_EURI);
+    memcpy(text, "mem://", 6);
+    memset(text + 6, 'a', CONDUIT_NAME_MAX);
+    text[6 + CONDUIT_NAME_MAX] = '\0';
+    assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), 0);
+    conduit_uri_free(env->ctx, u);
+    text[6 + CONDUIT_NAME_MAX] = 'a';
+    text[7 + CONDUIT_NAME_MAX] = '\0';
+    assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), CONDUIT_EURI);
+}
+
+/* The longest path of a Unix socket is 107 bytes and its NUL. */
+static void unix_paths_have_their_length(void **state)
+{
+    struct t_env *env = *state;
+    char text[256] = "unix:///";
+    struct conduit_uri *u = NULL;
+    struct conduit_error err = {0};
+
+    memset(text + 8, 'a', 106);
+    text[8 + 106] = '\0';
+    assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), 0);
+    assert_int_equal(strlen(u->address), 107);
+    conduit_uri_free(env->ctx, u);
+    text[8 + 106] = 'a';
+    text[8 + 107] = '\0';
+    assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), CONDUIT_EURI);
+}
+
+static void what_is_registered_is_listed(void **state)
+{
+    struct t_env *env = *state;
+    const char *scheme;
+    const char *summary;
+    bool tcp = false;
+    size_t i = 0;
+
+    while (conduit_ctx_transport(env->ctx, i, &scheme, &summary)) {
+        tcp = tcp || strcmp(scheme, "tcp+socket") == 0;
+        assert_true(strlen(summary) > 0);
+        i++;
+    }
+    assert_true(i >= 5);
+    assert_true(tcp); /* as written in a URI */
+    assert_int_equal(conduit_register_all(env->ctx), 0);
+    assert_false(conduit_ctx_transport(env->ctx, i, &scheme, &summary));
+}
+
+static void the_stack_of_tcp_can_be_chosen(void **state)
+{
+    struct t_env *env = *state;
+    struct conduit_error err = {0};
+
+    assert_int_equal(conduit_ctx_set_net(env->ctx, "socket", &err), 0);
+    assert_int_equal(conduit_ctx_set_net(env->ctx, "direct", &err),
+                     CONDUIT_ESCHEME);
+    assert_non_null(strstr(err.text, "direct"));
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        URI_TEST(good_uris_are_taken_apart),
+        URI_TEST(bad_uris_are_refused_with_a_reason),
+        URI_TEST(lengths_are_limited),
+        URI_TEST(unix_paths_have_their_length),
+        URI_TEST(what_is_registered_is_listed),
+        URI_TEST(the_stack_of_tcp_can_be_chosen),
+    };
+
+    return cmocka_run_group_tests_name("uri", tests, NULL, NULL);
+}
