@@ -6,6 +6,7 @@
 #include <conduit/context.h>
 #include <conduit/unix.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,35 +44,40 @@ static void stop(struct side *s, struct conduit_conn *c)
 
 /* ---- the forked side ---- */
 
-/* Reads and drops, or sends back, until the peer's end. */
+/* Sends back what was read; false while the peer takes no more. */
+static bool send_back(struct side *s, struct conduit_conn *c)
+{
+    while (s->put > 0) {
+        long n = conduit_conn_write(c, s->buf + s->got - s->put, s->put);
+
+        if (n < 0) {
+            return false;
+        }
+        s->put -= (size_t)n;
+    }
+    return true;
+}
+
+/* Echo: a read for each event, as on the bare side; else all there is. */
 static void serve(void *arg, struct conduit_conn *c, unsigned events)
 {
     struct side *s = arg;
-    size_t size = s->job->size;
     long n = CONDUIT_AGAIN;
 
-    (void)events;
-    for (;;) {
-        while (s->put > 0) { /* what is to be sent back */
-            n = conduit_conn_write(c, s->buf + s->got - s->put, s->put);
-            if (n < 0) {
-                conduit_conn_want(c, CONDUIT_WRITE);
-                return;
-            }
-            s->put -= (size_t)n;
-        }
-        conduit_conn_want(c, CONDUIT_READ);
-        n = conduit_conn_read(c, s->buf, size);
-        if (n <= 0) {
-            break;
-        }
-        if (s->job->echo) {
-            s->got = (size_t)n;
-            s->put = (size_t)n;
-        }
+    if ((events & CONDUIT_WRITE) != 0 && !send_back(s, c)) {
+        return;
     }
-    if (n != CONDUIT_AGAIN) {
+    do {
+        n = conduit_conn_read(c, s->buf, s->job->size);
+    } while (n > 0 && !s->job->echo);
+    if (n > 0) {
+        s->got = (size_t)n;
+        s->put = (size_t)n;
+        conduit_conn_want(c, send_back(s, c) ? CONDUIT_READ : CONDUIT_WRITE);
+    } else if (n != CONDUIT_AGAIN) {
         stop(s, c);
+    } else {
+        conduit_conn_want(c, CONDUIT_READ);
     }
 }
 
