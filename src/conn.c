@@ -187,7 +187,7 @@ static void set_fault(struct conduit_conn *c, uint8_t depth, int code,
 {
     if (c->fault_code == 0) {
         c->fault_depth = depth;
-        c->fault_code = (int8_t)code;
+        c->fault_code = (int16_t)code;
         c->fault_native = native;
         c->fault_text = text;
     }
@@ -209,14 +209,14 @@ static void fail(struct conduit_conn *c, unsigned directions, int code)
         return;
     }
     if ((directions & CONDUIT_FAIL_WRITE) != 0 && c->write_code == 0) {
-        c->write_code = (int8_t)code;
+        c->write_code = (int16_t)code;
     }
     if ((directions & CONDUIT_FAIL_READ) != 0) {
         if (c->read_failure == 0) {
-            c->read_failure = (int8_t)code;
+            c->read_failure = (int16_t)code;
         }
         if (c->state <= CDT_CONN_OPENING && c->read_code == 0) {
-            c->read_code = (int8_t)code;
+            c->read_code = (int16_t)code;
         }
     }
     add_pending(c, CONDUIT_ERR);

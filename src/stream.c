@@ -93,7 +93,7 @@ static int read_refused(struct conduit_conn *c, long answer)
     if (code != CONDUIT_END) {
         cdt_conn_adopt_fault(c, code);
     }
-    c->read_code = (int8_t)code;
+    c->read_code = (int16_t)code;
     return code;
 }
 
@@ -124,7 +124,7 @@ static long write_done(struct conduit_conn *c, long answer)
         charge(c, &c->write_budget, (size_t)answer);
     } else if (answer != CONDUIT_AGAIN) {
         cdt_conn_adopt_fault(c, (int)answer);
-        c->write_code = (int8_t)answer;
+        c->write_code = (int16_t)answer;
     }
     return answer;
 }

@@ -78,13 +78,13 @@ typedef void conduit_http_handler(void *arg,
 /*
  * Adds a route. `pattern` is a path, not percent-encoded; a segment ":name"
  * matches any one segment that is not empty, and a last segment "*name" matches
- * the rest, also empty (its parts joined by '/', where a %2F of the request looks
- * the same). Literal segments win over ":name", which wins over "*name", among
- * the patterns that have the method. HEAD is answered by GET's route where it
- * has none. A known path with another method is answered 405 with Allow, OPTIONS
- * with Allow too, an unknown path 404; a path with a broken escape, %00 or a dot
- * segment, however it is written, 400. EINVAL for a malformed pattern, EEXIST for
- * a route that is there.
+ * the rest, also empty (its parts joined by '/', where a %2F of the request
+ * looks the same). Literal segments win over ":name", which wins over "*name",
+ * among the patterns that have the method. HEAD is answered by GET's route
+ * where it has none. A known path with another method is answered 405 with
+ * Allow, OPTIONS with Allow too, an unknown path 404; a path with a broken
+ * escape, %00 or a dot segment, however it is written, 400. EINVAL for a
+ * malformed pattern, EEXIST for a route that is there.
  */
 CONDUIT_API int conduit_http_route(struct conduit_http_server *server,
                                    const char *method, const char *pattern,
@@ -127,10 +127,10 @@ CONDUIT_API void conduit_http_set_data(struct conduit_http_request *r,
 CONDUIT_API void *conduit_http_data(const struct conduit_http_request *r);
 
 /*
- * The peer went away, a deadline passed, the body was malformed or too large, or
- * the server was freed, all before the application was done answering: whatever
- * there is to be answered then, the server answers. The request is gone after
- * this call, its connection already. May come from within
+ * The peer went away, a deadline passed, the body was malformed or too large,
+ * or the server was freed, all before the application was done answering:
+ * whatever there is to be answered then, the server answers. The request is
+ * gone after this call, its connection already. May come from within
  * conduit_http_server_free().
  */
 CONDUIT_API void conduit_http_on_gone(struct conduit_http_request *r,
@@ -140,10 +140,10 @@ CONDUIT_API void conduit_http_on_gone(struct conduit_http_request *r,
  * Streams the request's body. Called with bytes as they come; answers how many
  * it took: with fewer than n it is called again, with the rest first, after
  * conduit_http_resume(). Called with data NULL at the body's end. May be set
- * until the answer begins, also after the handler has returned; the peer is held
- * back until then. A body that nobody asked for is read and dropped behind the
- * answer where it is small, or its connection closed. Asking for the body sends
- * 100 Continue where the client waits for it.
+ * until the answer begins, also after the handler has returned; the peer is
+ * held back until then. A body that nobody asked for is read and dropped behind
+ * the answer where it is small, or its connection closed. Asking for the body
+ * sends 100 Continue where the client waits for it.
  */
 typedef size_t conduit_http_body_fn(void *arg, struct conduit_http_request *r,
                                     const void *data, size_t n);
@@ -174,10 +174,10 @@ CONDUIT_API int conduit_http_add_header(struct conduit_http_request *r,
 /*
  * Answers as a whole; `type` NULL: no Content-Type. The body is copied where it
  * cannot be sent at once; with _static it must stay for ever and is not copied.
- * The request must not be used afterwards, whatever the call answers. The answer
- * to HEAD leaves the body out. 0; EINVAL for a malformed type or a status not in
- * 200..999 (the client gets a bare 500), or when the answer was begun already;
- * ENOMEM or the connection's error, and it is dropped.
+ * The request must not be used afterwards, whatever the call answers. The
+ * answer to HEAD leaves the body out. 0; EINVAL for a malformed type or a
+ * status not in 200..999 (the client gets a bare 500), or when the answer was
+ * begun already; ENOMEM or the connection's error, and it is dropped.
  */
 CONDUIT_API int conduit_http_reply(struct conduit_http_request *r, int status,
                                    const char *type, const void *body,
@@ -200,9 +200,9 @@ CONDUIT_API int conduit_http_reply_json(struct conduit_http_request *r,
  * Answers in pieces: begin, any number of writes, end. write answers how many
  * bytes were accepted, AGAIN (on_writable tells when to go on), or an error;
  * writing beyond `length` is EINVAL, ending short of it drops the connection.
- * on_writable is called whenever there is room again after a write that took less
- * than all, and once after it is set. A status with no body, and HEAD, take
- * writes and drop them. After an error of write on_gone is still to come.
+ * on_writable is called whenever there is room again after a write that took
+ * less than all, and once after it is set. A status with no body, and HEAD,
+ * take writes and drop them. After an error of write on_gone is still to come.
  */
 CONDUIT_API int conduit_http_begin(struct conduit_http_request *r, int status,
                                    const char *type, uint64_t length);

@@ -123,11 +123,11 @@ struct conduit_conn {
     uint16_t ran;     /* the turn in which it last ran, its low bits */
     uint16_t linger;  /* for close, in tenths of a second */
     uint16_t flags;
-    uint8_t fault_depth; /* so many layers below this one */
-    int8_t fault_code;
-    int8_t read_failure; /* shows where the bytes end */
-    int8_t read_code;    /* what reading ended with; sticky */
-    int8_t write_code;   /* sticky; shows at once */
+    int16_t fault_code;
+    int16_t read_failure; /* shows where the bytes end */
+    int16_t read_code;    /* what reading ended with; sticky */
+    int16_t write_code;   /* sticky; shows at once */
+    uint8_t fault_depth;  /* the layer, so many below this one */
     uint8_t state;
     uint8_t interest;
     uint8_t pending; /* events to deliver */

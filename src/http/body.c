@@ -31,8 +31,10 @@ static size_t count_head(struct cdt_body *b, size_t k)
     size_t head = k < b->head_left ? k : b->head_left;
 
     b->moved = b->moved || k > 0;
-    b->head += head;
-    b->head_left -= head;
+    if (head > 0) {
+        b->head += head;
+        b->head_left -= head;
+    }
     return k - head;
 }
 
