@@ -152,12 +152,19 @@ static bool discard(struct conduit_conn *c)
     return false;
 }
 
+/* Milliseconds until the linger deadline. */
+static uint64_t linger_left(const struct conduit_conn *c)
+{
+    uint64_t now = c->loop->now;
+
+    return c->timer.at > now ? (c->timer.at - now) / CDT_NS_PER_MS : 0;
+}
+
 /* Ends the top layer and goes on with the one below. */
 static void peel(struct conduit_conn *c)
 {
     struct conduit_conn *below = c->below;
-    uint64_t now = c->loop->now;
-    uint64_t left = c->timer.at > now ? c->timer.at - now : 0;
+    uint64_t left = linger_left(c);
 
     if (below == NULL) {
         bury(c, false);
@@ -169,7 +176,7 @@ static void peel(struct conduit_conn *c)
     below->state = CDT_CONN_CLOSING;
     c->loop->closing++;
     bury(c, false);
-    conduit_timer_set(below->loop, &below->timer, left / CDT_NS_PER_MS);
+    conduit_timer_set(below->loop, &below->timer, left);
     cdt_conn_queue(below);
 }
 
@@ -219,7 +226,9 @@ void cdt_close_step(struct conduit_conn *c)
     }
     if ((c->flags & CDT_GUARDING) == 0) {
         c->flags |= CDT_GUARDING;
-        conduit_timer_set(c->loop, &c->timer, GUARD_MS);
+        if (linger_left(c) > GUARD_MS) {
+            conduit_timer_set(c->loop, &c->timer, GUARD_MS);
+        }
     }
     wait_for(c, false, more);
 }

@@ -291,16 +291,25 @@ static void win(struct conduit_dial *d, size_t i, struct conduit_conn *conn)
 
 static void next_attempt(struct conduit_dial *d);
 
+/* A connection that failed to open. */
 static void attempt_failed(struct conduit_dial *d, size_t i,
-                           const struct conduit_conn *conn, int code)
+                           const struct conduit_conn *conn)
 {
-    if (conn != NULL && conn->fault_code != 0) {
-        record_end(d, i, conn->fault_code, cdt_conn_fault_layer(conn),
-                   conn->fault_native, conn->fault_text);
-    } else {
-        record_end(d, i, code, d->report->items[i].endpoint.transport->name, 0,
-                   conduit_strerror(code));
+    record_end(d, i, conn->fault_code, cdt_conn_fault_layer(conn),
+               conn->fault_native, conn->fault_text);
+    d->running--;
+}
+
+/* An attempt of which no connection came. */
+static void attempt_not_made(struct conduit_dial *d, size_t i, int code,
+                             const struct conduit_error *err)
+{
+    const char *layer = d->report->items[i].endpoint.transport->name;
+
+    if (err->layer != NULL) {
+        layer = err->layer;
     }
+    record_end(d, i, code, layer, err->native, conduit_strerror(code));
     d->running--;
 }
 
@@ -317,7 +326,7 @@ static void attempt_event(void *arg, struct conduit_conn *conn, unsigned events)
     if ((events & CONDUIT_ERR) == 0) {
         return;
     }
-    attempt_failed(d, i, conn, CONDUIT_EIO);
+    attempt_failed(d, i, conn);
     a->conn = NULL;
     conduit_conn_abort(conn);
     next_attempt(d);
@@ -370,7 +379,7 @@ static void next_attempt(struct conduit_dial *d)
                               d->options.stagger_ms);
             return;
         }
-        attempt_failed(d, i, NULL, code);
+        attempt_not_made(d, i, code, &err);
         if (d->count == 1 && err.code != 0) {
             d->error = err; /* says more than a record can keep */
             d->failed = true;

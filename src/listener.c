@@ -260,7 +260,8 @@ static int listen_all(struct conduit_listener *l,
             drop_acceptors(l);
         }
         /* A port found on one address can be taken on the next: once more. */
-    } while (code == CONDUIT_EADDRINUSE && asked == 0 && --tries > 0);
+    } while (code == CONDUIT_EADDRINUSE && asked == 0 && list->count > 1 &&
+             --tries > 0);
     return code;
 }
 

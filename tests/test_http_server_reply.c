@@ -6,6 +6,12 @@
 
 static char large[LARGE];
 
+/* Byte by byte it takes its time. */
+static size_t large_size(void)
+{
+    return h_chopped ? 20000 : LARGE;
+}
+
 static void fill_large(void)
 {
     for (size_t i = 0; i < LARGE; i++) {
@@ -27,15 +33,17 @@ static void reply_large(void *arg, struct conduit_http_request *r)
 {
     bool *is_static = arg;
 
+    size_t n = large_size();
+
     if (*is_static) {
-        (void)conduit_http_reply_static(r, 200, NULL, large, LARGE);
+        (void)conduit_http_reply_static(r, 200, NULL, large, n);
     } else {
-        char *copy = malloc(LARGE);
+        char *copy = malloc(n);
 
         assert_non_null(copy);
-        memcpy(copy, large, LARGE);
-        (void)conduit_http_reply(r, 200, NULL, copy, LARGE);
-        memset(copy, 0, LARGE);
+        memcpy(copy, large, n);
+        (void)conduit_http_reply(r, 200, NULL, copy, n);
+        memset(copy, 0, n);
         free(copy);
     }
 }
@@ -52,8 +60,8 @@ static void sends_large_answers(void **state)
     h_open(&p, &s);
     for (int i = 0; i < 2; i++, is_static = true) {
         h_send(&p, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        h_expect(&p, "HTTP/1.1 200 OK\r\nContent-Length: 614400\r\n\r\n");
-        expect_large(&p, LARGE);
+        h_skip(&p, "\r\n\r\n");
+        expect_large(&p, large_size());
     }
     h_close(&p);
     h_stop(&s);
@@ -118,7 +126,7 @@ static void expect_chunks(struct h_peer *p, size_t n)
 
     h_skip(p, "\r\n\r\n");
     T_UNTIL(p->env,
-            p->size >= 5 && strcmp(p->in + p->size - 7, "\r\n0\r\n\r\n") == 0);
+            p->size >= 7 && strcmp(p->in + p->size - 7, "\r\n0\r\n\r\n") == 0);
     for (;;) {
         size_t size = strtoul(c, &c, 16);
 
@@ -205,7 +213,8 @@ static void waits_for_a_slow_reader(void **state)
 {
     struct h_server s;
     struct h_peer p;
-    struct source k = {.size = LARGE, .step = 50000, .length = LARGE};
+    struct source k = {
+        .size = large_size(), .step = 50000, .length = large_size()};
 
     fill_large();
     h_serve(&s, *state, NULL);
@@ -222,7 +231,7 @@ static void waits_for_a_slow_reader(void **state)
     }
     h_listen_again(&p);
     h_skip(&p, "\r\n\r\n");
-    expect_large(&p, LARGE);
+    expect_large(&p, k.size);
     h_close(&p);
     h_stop(&s);
 }
@@ -238,6 +247,7 @@ static void sends_the_head_alone(void **state)
     struct h_server s;
     struct h_peer p;
     struct conduit_http_request *r = NULL;
+    static const char digits[] = "0123456789";
     size_t at = 0;
 
     h_serve(&s, *state, NULL);
@@ -249,7 +259,7 @@ static void sends_the_head_alone(void **state)
     assert_int_equal(conduit_http_begin(r, 200, NULL, 10), CONDUIT_EINVAL);
     assert_int_equal(conduit_http_add_header(r, "A", "b"), CONDUIT_EINVAL);
     while (at < 10) {
-        long n = conduit_http_write(r, "0123456789" + at, 10 - at);
+        long n = conduit_http_write(r, &digits[at], 10 - at);
 
         at += n > 0 ? (size_t)n : 0;
         t_turn(s.env, 0);
@@ -395,6 +405,47 @@ static void answers_500_for_mistakes(void **state)
     h_stop(&s);
 }
 
+struct again {
+    int code;
+    size_t sent;
+};
+
+/* Called once there is room, without a write before. */
+static void write_ok(void *arg, struct conduit_http_request *r)
+{
+    struct again *a = arg;
+    long n = conduit_http_write(r, &"ok"[a->sent], 2 - a->sent);
+
+    a->sent += n > 0 ? (size_t)n : 0;
+    if (a->sent == 2) {
+        (void)conduit_http_end(r);
+    }
+}
+
+static void begin_again(void *arg, struct conduit_http_request *r)
+{
+    struct again *a = arg;
+
+    (void)conduit_http_add_header(r, "X-Kept", "1");
+    a->code = conduit_http_begin(r, 200, "bad\r\ntype", 2);
+    (void)conduit_http_begin(r, 200, "text/plain", 2);
+    conduit_http_on_writable(r, write_ok, a);
+}
+
+static void may_begin_again_after_a_mistake(void **state)
+{
+    struct h_server s;
+    struct again a = {0, 0};
+
+    h_serve(&s, *state, NULL);
+    h_route(&s, "GET", "/", begin_again, &a);
+    h_ask(&s, "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Kept: 1\r\n"
+          "Content-Type: text/plain\r\n\r\nok");
+    assert_int_equal(a.code, CONDUIT_EINVAL);
+    h_stop(&s);
+}
+
 static void reply_json(void *arg, struct conduit_http_request *r)
 {
     json_t **value = arg;
@@ -519,6 +570,7 @@ int main(void)
         T_TEST(takes_no_bad_fields),
         T_TEST(limits_the_head),
         T_TEST(answers_500_for_mistakes),
+        T_TEST(may_begin_again_after_a_mistake),
         T_TEST(answers_json),
         T_TEST(answers_once),
         T_TEST(sends_one_packet),

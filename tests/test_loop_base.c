@@ -26,17 +26,17 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct base_fix *f = *state;
+    struct event_base *base = f->base;
     struct t_env copy;
 
     f->env.ending = true;
     conduit_ctx_free(f->env.ctx);
     f->env.ctx = NULL;
     copy = f->env;
-    event_base_free(f->base); /* ours, and still whole */
     free(f);
     *state = NULL;
-    copy.fds = t_fd_count(); /* the base's own are gone too */
     t_env_fini(&copy);
+    event_base_free(base); /* ours, and still whole */
     return 0;
 }
 

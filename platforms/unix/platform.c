@@ -10,6 +10,7 @@
 #include <conduit/unix.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,30 @@ static const struct conduit_platform_ops unix_ops = {
     .destroy = unix_destroy,
 };
 
+/*
+ * Whether a few descriptors are to be had: libevent ends the process when it
+ * gets none for its own use, which is up to five.
+ */
+static bool room_for_libevent(int fd)
+{
+    int spare[6];
+    bool room = true;
+    int n = 0;
+
+    while (n < 6 && room) {
+        spare[n] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        room = spare[n] >= 0;
+        n += room;
+    }
+    while (n > 0) {
+        (void)close(spare[--n]);
+    }
+    if (!room) {
+        errno = EMFILE;
+    }
+    return room;
+}
+
 /* An event_base of our own: no locks (one thread), no signals looked for. */
 static struct event_base *new_base(void)
 {
@@ -215,11 +240,15 @@ static struct event_base *new_base(void)
     return base;
 }
 
+/* Fails with errno, which tells the code where it can. */
 static int fail(struct unix_platform *u, struct conduit_error *err, int code,
                 const char *text)
 {
-    int native = errno;
+    int native = code == CONDUIT_ENOTSUP ? 0 : errno;
 
+    if (native == EMFILE || native == ENFILE) {
+        code = CONDUIT_ELIMIT;
+    }
     if (u != NULL && u->own_base && u->events != NULL) {
         event_base_free(u->events);
     }
@@ -236,13 +265,16 @@ int conduit_unix_new(struct event_base *base,
 {
     struct unix_platform *u = calloc(1, sizeof *u);
 
+    errno = 0;
     if (u == NULL) {
         return fail(u, err, CONDUIT_ENOMEM, "out of memory");
     }
     u->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (u->wake_fd < 0) {
-        return fail(u, err, errno == EMFILE ? CONDUIT_ELIMIT : CONDUIT_EIO,
-                    "cannot make an eventfd");
+        return fail(u, err, CONDUIT_EIO, "cannot make an eventfd");
+    }
+    if (base == NULL && !room_for_libevent(u->wake_fd)) {
+        return fail(u, err, CONDUIT_ELIMIT, "too few descriptors left");
     }
     u->own_base = base == NULL;
     u->events = base != NULL ? base : new_base();

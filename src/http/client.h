@@ -45,7 +45,7 @@ struct conduit_http_call {
     enum cdt_http_framing framing;
     uint64_t length;
     int status;
-    bool repeatable; /* idempotent, and not repeated yet */
+    bool idempotent;
     bool ended;
 };
 

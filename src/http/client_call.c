@@ -185,7 +185,7 @@ static int build(struct conduit_http_call *call, const char *target,
                                  "out of memory");
     }
     call->o.method = NULL;
-    call->repeatable = is_idempotent(call->method);
+    call->idempotent = is_idempotent(call->method);
     set_framing(call);
     if (!head_bound(call, target, &size)) {
         return conduit_error_set(err, CONDUIT_ELIMIT, "http", 0,

@@ -125,7 +125,6 @@ static void repeat(struct conduit_http_client *client)
 {
     struct conduit_http_call *call = client->x.call;
 
-    call->repeatable = false;
     call->conn = NULL;
     cdt_exchange_forget(client);
     cdt_client_drop(client, true);
@@ -135,7 +134,7 @@ static bool can_repeat(const struct conduit_http_client *client)
 {
     const struct conduit_http_call *call = client->x.call;
 
-    return client->used && !client->x.heard && call->repeatable &&
+    return client->used && !client->x.heard && call->idempotent &&
            call->source_calls == 0;
 }
 

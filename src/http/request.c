@@ -151,13 +151,16 @@ static void send_continue(struct conduit_http_request *r)
     (void)cdt_body_flush(&r->out, r->session->conn);
 }
 
+/* The body can be asked for once, and not when the answer has begun. */
+static bool may_take(const struct conduit_http_request *r)
+{
+    return !r->begun && r->take == CDT_TAKE_NONE && r->session->conn != NULL;
+}
+
 /* Asks for the body; `all` of it came already, or more is known not to fit. */
 static void take(struct conduit_http_request *r, enum cdt_take how, void *arg,
                  bool all)
 {
-    if (r->begun || r->take != CDT_TAKE_NONE || r->session->conn == NULL) {
-        return;
-    }
     r->take = (uint8_t)how;
     r->body_arg = arg;
     r->over_due = all;
@@ -168,17 +171,21 @@ static void take(struct conduit_http_request *r, enum cdt_take how, void *arg,
 void conduit_http_on_body(struct conduit_http_request *r,
                           conduit_http_body_fn *fn, void *arg)
 {
-    r->body = fn;
-    take(r, CDT_TAKE_STREAM, arg, r->input_done);
+    if (may_take(r)) {
+        r->body = fn;
+        take(r, CDT_TAKE_STREAM, arg, r->input_done);
+    }
 }
 
 void conduit_http_collect(struct conduit_http_request *r, size_t max,
                           conduit_http_collected_fn *fn, void *arg)
 {
-    r->collected = fn;
-    r->gathered_max = max;
-    take(r, CDT_TAKE_COLLECT, arg,
-         r->input_done || r->parser.head.length > max);
+    if (may_take(r)) {
+        r->collected = fn;
+        r->gathered_max = max;
+        take(r, CDT_TAKE_COLLECT, arg,
+             r->input_done || r->parser.head.length > max);
+    }
 }
 
 void conduit_http_resume(struct conduit_http_request *r)

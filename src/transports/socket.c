@@ -88,6 +88,20 @@ int cdt_socket_fail(struct cdt_socket *s, unsigned directions, int number)
     return code;
 }
 
+/*
+ * What an error of sending concerns. A reset is told once only, and reading
+ * would look like an orderly end afterwards, so it is recorded for both
+ * directions. EPIPE says that the peer takes no more; what it sent before can
+ * be read.
+ */
+static unsigned concerned(int number)
+{
+    if (number == EPIPE || number == ENOBUFS || number == ENOMEM) {
+        return CONDUIT_FAIL_WRITE;
+    }
+    return CONDUIT_FAIL_READ | CONDUIT_FAIL_WRITE;
+}
+
 /* ---- events ---- */
 
 /*
@@ -103,8 +117,7 @@ static void look_for_error(struct cdt_socket *s)
     if (poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0 &&
         getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &number, &size) == 0 &&
         number != 0) {
-        (void)cdt_socket_fail(s, CONDUIT_FAIL_READ | CONDUIT_FAIL_WRITE,
-                              number);
+        (void)cdt_socket_fail(s, concerned(number), number);
     }
 }
 
@@ -277,22 +290,12 @@ static void drop_out(struct cdt_socket *s)
     s->out = NULL;
 }
 
-/*
- * A failed send. A reset takes the error with it: reading would then look like
- * an orderly end, so it is recorded for both directions. EPIPE says only that
- * the peer takes no more; what it sent before can still be read.
- */
 static int send_failed(struct cdt_socket *s, int number)
 {
-    unsigned directions = CONDUIT_FAIL_WRITE;
-
     if (number == EAGAIN || number == EWOULDBLOCK) {
         return stuck(s);
     }
-    if (number != EPIPE && number != ENOBUFS && number != ENOMEM) {
-        directions |= CONDUIT_FAIL_READ;
-    }
-    return cdt_socket_fail(s, directions, number);
+    return cdt_socket_fail(s, concerned(number), number);
 }
 
 static long send_iov(struct cdt_socket *s, struct iovec *iov, size_t count)

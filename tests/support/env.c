@@ -5,12 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <malloc.h>
 #include <time.h>
 #include <unistd.h>
 
 #define WAIT_MS 30000u
 #define WAIT_TURNS 5000000u
-#define BUSY_POLLS 1000u /* without waiting, before each waits */
+#define POLLS_A_WAIT 64u /* polls without waiting, to one that waits */
 
 static void *count_resize(void *arg, void *ptr, size_t size)
 {
@@ -22,9 +23,15 @@ static void *count_resize(void *arg, void *ptr, size_t size)
         mem->failed = true;
         return NULL;
     }
+    if (ptr != NULL) {
+        mem->bytes -= malloc_usable_size(ptr);
+    }
     p = realloc(ptr, size);
     if (p != NULL && ptr == NULL) {
         mem->live++;
+    }
+    if (p != NULL || ptr != NULL) {
+        mem->bytes += malloc_usable_size(p != NULL ? p : ptr);
     }
     return p;
 }
@@ -35,6 +42,7 @@ static void count_release(void *arg, void *ptr)
 
     if (ptr != NULL) {
         mem->live--;
+        mem->bytes -= malloc_usable_size(ptr);
         free(ptr);
     }
 }
@@ -213,7 +221,7 @@ void t_wait_turn(struct t_wait *wait, unsigned ms, const char *what,
         print_error("waited in vain for: %s\nlog:\n%s", what, wait->env->log);
         _fail(file, line);
     }
-    if (ms <= 1 && wait->count++ < BUSY_POLLS) {
+    if (ms <= 1 && ++wait->count % POLLS_A_WAIT != 0) {
         ms = 0;
     }
     t_turn(wait->env, ms);

@@ -33,6 +33,7 @@ struct event_base;
 
 struct t_alloc {
     size_t live;    /* blocks */
+    size_t bytes;   /* in them */
     size_t calls;   /* that asked for memory */
     size_t fail_at; /* the call that fails, from 1; 0: none does */
     bool failed;    /* it did */
@@ -107,13 +108,19 @@ struct t_wait t_wait(struct t_env *env);
 void t_wait_turn(struct t_wait *wait, unsigned ms, const char *what,
                  const char *file, int line);
 
+/* Keeps clang from wondering what in the loop may change a condition. */
+static inline bool t_holds(bool cond)
+{
+    return cond;
+}
+
 /*
  * Turns until `cond` holds; fails after a long time or very many turns. T_POLL
  * is for conditions that nothing in the loop announces, such as a call that
  * answers something else at last.
  */
-#define T_UNTIL_(env, cond, ms)                       \
-    for (struct t_wait wait_ = t_wait(env); !(cond);) \
+#define T_UNTIL_(env, cond, ms)                              \
+    for (struct t_wait wait_ = t_wait(env); !t_holds(cond);) \
     t_wait_turn(&wait_, ms, #cond, __FILE__, __LINE__)
 #define T_UNTIL(env, cond) T_UNTIL_(env, cond, 1000)
 #define T_POLL(env, cond) T_UNTIL_(env, cond, 1)
