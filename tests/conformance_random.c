@@ -57,9 +57,14 @@ static void transfer(struct fix *f, uint64_t a_to_b, uint64_t b_to_a,
     b->hook = move;
     t_attach(a, &f->env, a->conn, CONDUIT_READ | CONDUIT_WRITE);
     t_attach(b, &f->env, b->conn, CONDUIT_READ | CONDUIT_WRITE);
-    T_UNTIL(&f->env, (a->received >= b_to_a && b->received >= a_to_b) ||
+    T_UNTIL(&f->env, (a->sent >= a_to_b && b->sent >= b_to_a &&
+                      a->received == b->sent && b->received == a->sent) ||
                          a->end != 0 || b->end != 0 || a->send_end != 0 ||
                          b->send_end != 0);
+    assert_int_equal(a->end, 0);
+    assert_int_equal(b->end, 0);
+    assert_int_equal(a->send_end, 0);
+    assert_int_equal(b->send_end, 0);
     assert_int_equal(a->received, b->sent);
     assert_int_equal(b->received, a->sent);
     t_disconnect(&f->pair);
