@@ -8,10 +8,9 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 packages_build=(build-essential cmake ninja-build pkg-config libevent-dev
-                libjansson-dev git ca-certificates)
+                libjansson-dev)
 packages_test=(clang clang-format clang-tidy libclang-rt-dev libcmocka-dev
-               musl-dev curl jq socat strace procps iproute2
-               chromium chromium-driver)
+               musl-dev git curl socat chromium chromium-driver)
 
 say() {
     printf '%s\n' "$*" >&2

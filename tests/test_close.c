@@ -74,20 +74,21 @@ static uint64_t read_slowly(struct ends *e, size_t piece, int *error)
 }
 
 /*
- * Writes until nothing goes any more, in pieces that are gathered, so that
- * conduit itself holds some in the end. Answers how many bytes were accepted.
+ * Writes until nothing goes any more. Small pieces are gathered, so that
+ * conduit itself holds some in the end; large ones are all in the system's
+ * hands. Answers how many bytes were accepted.
  */
-static uint64_t write_all_it_takes(struct ends *e)
+static uint64_t write_all_it_takes(struct ends *e, size_t piece)
 {
-    uint8_t buf[1500];
+    static uint8_t buf[65536];
     uint64_t sent = 0;
     int idle = 0;
 
     while (idle < 50) {
         long done;
 
-        t_fill(1, sent, buf, sizeof buf);
-        done = conduit_conn_write(e->conn, buf, sizeof buf);
+        t_fill(1, sent, buf, piece);
+        done = conduit_conn_write(e->conn, buf, piece);
         idle = done > 0 ? 0 : idle + 1;
         sent += done > 0 ? (uint64_t)done : 0;
         if (done <= 0) {
@@ -120,7 +121,7 @@ static void a_slow_reader_gets_everything(void **state)
         int error = 0;
 
         join(&e, env, uris[i]);
-        sent = write_all_it_takes(&e);
+        sent = write_all_it_takes(&e, 1500);
         assert_true(sent > 100000);
         conduit_conn_close(e.conn);
         assert_int_equal(read_slowly(&e, 50000, &error), sent);
@@ -138,7 +139,7 @@ static void a_reader_that_never_comes_is_dropped_and_logged(void **state)
     uint64_t begin;
 
     join(&e, env, "tcp://127.0.0.1:0");
-    (void)write_all_it_takes(&e);
+    (void)write_all_it_takes(&e, 1500);
     conduit_conn_set_linger(e.conn, 100);
     begin = t_ms();
     conduit_conn_close(e.conn);
@@ -185,6 +186,48 @@ static void unread_input_does_not_hurt_the_output(void **state)
     t_turns(env, 5);
     assert_int_equal(read_slowly(&e, 100, &error), sizeof buf);
     assert_int_equal(error, 0);
+    (void)close(e.fd);
+    finish_loop(env);
+}
+
+/* What is accepted is delivered until linger ends, whatever the peer sends. */
+static void a_slow_reader_that_keeps_sending_gets_everything(void **state)
+{
+    struct t_env *env = *state;
+    static uint8_t buf[65536];
+    struct ends e;
+    int small = 20000;
+    uint64_t sent;
+    uint64_t at = 0;
+    uint64_t begin;
+    ssize_t got = 1;
+
+    join(&e, env, "tcp://127.0.0.1:0");
+    assert_int_equal(
+        setsockopt(e.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small),
+        0); /* most of it waits at the sender */
+    sent = write_all_it_takes(&e, 65536);
+    conduit_conn_close(e.conn);
+    begin = t_ms();
+    while (got != 0) {
+        uint64_t ms = t_ms() - begin;
+
+        if (ms < 2500) {
+            (void)send(e.fd, "x", 1, MSG_NOSIGNAL);
+            t_turn(env, 10);
+            if (at * 2500 > sent / 2 * ms) {
+                continue; /* half of it in this time */
+            }
+        }
+        got = recv(e.fd, buf, 4096, 0);
+        assert_true(got >= 0 || errno == EAGAIN);
+        if (got > 0) {
+            assert_true(t_match(1, at, buf, (size_t)got));
+            at += (uint64_t)got;
+        }
+        t_turn(env, 0);
+    }
+    assert_int_equal(at, sent);
     (void)close(e.fd);
     finish_loop(env);
 }
@@ -297,6 +340,7 @@ int main(void)
         CLOSE_TEST(a_reader_that_never_comes_is_dropped_and_logged),
         CLOSE_TEST(a_peer_that_never_ends_is_left_in_time),
         CLOSE_TEST(unread_input_does_not_hurt_the_output),
+        CLOSE_TEST(a_slow_reader_that_keeps_sending_gets_everything),
         CLOSE_TEST(an_abort_resets_tcp),
         CLOSE_TEST(a_reset_by_the_peer_has_its_cause),
         CLOSE_TEST(a_peers_half_close_is_an_end),
