@@ -116,13 +116,36 @@ static void give_up(struct conduit_conn *c, int code, const char *text)
     cdt_conn_kill(c, true);
 }
 
+/* Waits for the peer's end, or for the deadline of it all. */
+static void guard(struct conduit_conn *c)
+{
+    unsigned left = (unsigned)c->linger * 100;
+    unsigned ms = left < GUARD_MS ? left : GUARD_MS;
+
+    c->linger = (uint16_t)(c->linger - ms / 100);
+    conduit_timer_set(c->loop, &c->timer, ms);
+}
+
 void cdt_close_expired(struct conduit_conn *c)
 {
-    if ((c->flags & CDT_GUARDING) != 0) {
-        cdt_conn_kill(c, false); /* delivered; the peer just keeps talking */
-    } else {
-        give_up(c, CONDUIT_ETIMEDOUT, "the linger deadline passed");
+    size_t unacked = 0;
+
+    if ((c->flags & CDT_FINISHED_FULL) == 0) {
+        conduit_timer_set(c->loop, &c->timer, 1); /* one try at least */
+        return;
     }
+    if ((c->flags & CDT_GUARDING) != 0) {
+        (void)conduit_conn_query(c, CONDUIT_QUERY_UNACKED, &unacked);
+        if (unacked == 0) {
+            cdt_conn_kill(c, false); /* there; the peer just keeps talking */
+            return;
+        }
+        if (c->linger > 0) {
+            guard(c); /* closing now would have the system drop them */
+            return;
+        }
+    }
+    give_up(c, CONDUIT_ETIMEDOUT, "the linger deadline passed");
 }
 
 /* Throws input away; true while there may be more of it right now. */
@@ -226,9 +249,8 @@ void cdt_close_step(struct conduit_conn *c)
     }
     if ((c->flags & CDT_GUARDING) == 0) {
         c->flags |= CDT_GUARDING;
-        if (linger_left(c) > GUARD_MS) {
-            conduit_timer_set(c->loop, &c->timer, GUARD_MS);
-        }
+        c->linger = (uint16_t)((linger_left(c) + 99) / 100);
+        guard(c);
     }
     wait_for(c, false, more);
 }

@@ -17,6 +17,8 @@
 
 static void run_task(struct conduit_task *task);
 
+static void deadline_passed(struct conduit_conn *c);
+
 static void timer_fired(struct conduit_timer *timer)
 {
     struct conduit_conn *c = CDT_CONTAINER(timer, struct conduit_conn, timer);
@@ -25,8 +27,7 @@ static void timer_fired(struct conduit_timer *timer)
         cdt_close_expired(c);
         return;
     }
-    conduit_conn_fail(c, CONDUIT_FAIL_READ | CONDUIT_FAIL_WRITE,
-                      CONDUIT_ETIMEDOUT, 0, "the deadline passed");
+    deadline_passed(c);
 }
 
 struct conduit_conn *conduit_conn_new(struct conduit_ctx *ctx,
@@ -148,6 +149,18 @@ void conduit_conn_opened(struct conduit_conn *c)
     add_pending(c, CONDUIT_OPEN);
 }
 
+static void move_deadline(struct conduit_conn *from, struct conduit_conn *to)
+{
+    uint64_t now = from->loop->platform->ops->monotonic(from->loop->platform);
+    uint64_t at = from->timer.at;
+
+    if (at != 0) {
+        conduit_timer_clear(from->loop, &from->timer);
+        conduit_timer_set(to->loop, &to->timer,
+                          at > now ? (at - now) / CDT_NS_PER_MS + 1 : 0);
+    }
+}
+
 int conduit_conn_push(struct conduit_conn **conn,
                       const struct conduit_filter *filter, bool server,
                       const struct conduit_uri *uri,
@@ -171,12 +184,17 @@ int conduit_conn_push(struct conduit_conn **conn,
     c->arg = below->arg;
     c->interest = below->interest;
     c->linger = below->linger;
+    c->flags |= below->flags & CDT_UNDRAINED;
+    c->pending |= below->pending & CONDUIT_DRAINED;
     below->handler = NULL;
     below->interest = 0;
-    below->pending = 0;
-    conduit_timer_clear(below->loop, &below->timer);
+    below->pending &= CONDUIT_READ | CONDUIT_WRITE | CONDUIT_ERR;
+    move_deadline(below, c);
     *conn = c;
     conduit_conn_start(c);
+    if (below->pending != 0) {
+        cdt_conn_queue(below);
+    }
     return 0;
 }
 
@@ -210,6 +228,7 @@ static void fail(struct conduit_conn *c, unsigned directions, int code)
     }
     if ((directions & CONDUIT_FAIL_WRITE) != 0 && c->write_code == 0) {
         c->write_code = (int16_t)code;
+        c->flags &= (uint16_t)~CDT_HELD; /* nothing to wait for any more */
     }
     if ((directions & CONDUIT_FAIL_READ) != 0) {
         if (c->read_failure == 0) {
@@ -220,6 +239,19 @@ static void fail(struct conduit_conn *c, unsigned directions, int code)
         }
     }
     add_pending(c, CONDUIT_ERR);
+}
+
+/* To be named is the layer that was waited for: the lowest not open yet. */
+static void deadline_passed(struct conduit_conn *c)
+{
+    const struct conduit_conn *b = c;
+    uint8_t depth = 0;
+
+    for (; b->below != NULL && b->below->state != CDT_CONN_OPEN; b = b->below) {
+        depth++;
+    }
+    set_fault(c, depth, CONDUIT_ETIMEDOUT, 0, "the deadline passed");
+    fail(c, CONDUIT_FAIL_READ | CONDUIT_FAIL_WRITE, CONDUIT_ETIMEDOUT);
 }
 
 void conduit_conn_fail(struct conduit_conn *c, unsigned directions, int code,
@@ -255,6 +287,9 @@ unsigned conduit_conn_want_below(struct conduit_conn *c, unsigned events)
 
     b->interest = (uint8_t)(events & (CONDUIT_READ | CONDUIT_WRITE));
     levels = b->ops->want(b, b->interest | held);
+    if (b->read_failure != 0) {
+        levels |= CONDUIT_READ; /* what is before it, or it itself */
+    }
     if ((levels & b->interest) != 0 && c->state == CDT_CONN_OPENING) {
         add_pending(b, levels & b->interest);
     }
@@ -263,7 +298,9 @@ unsigned conduit_conn_want_below(struct conduit_conn *c, unsigned events)
 
 void cdt_conn_settle(struct conduit_conn *c)
 {
-    unsigned mask = c->interest & (CONDUIT_READ | CONDUIT_WRITE);
+    unsigned mask = c->handler != NULL
+                        ? c->interest & (CONDUIT_READ | CONDUIT_WRITE)
+                        : 0u;
 
     if (c->state != CDT_CONN_OPEN) {
         return;
@@ -360,6 +397,9 @@ static void run_below(struct conduit_conn *c)
         top = top_started(up);
         if ((events & CONDUIT_WRITE) != 0 && top->state != CDT_CONN_CLOSING) {
             (void)conduit_conn_flush(top);
+        }
+        if ((events & CONDUIT_WRITE) != 0 && (c->flags & CDT_HELD) != 0) {
+            (void)conduit_conn_flush(c); /* the layers above have failed */
         }
     }
     top = cdt_conn_top(up);

@@ -86,6 +86,7 @@ void conduit_log(struct conduit_ctx *ctx, enum conduit_log_level level,
     va_start(args, fmt);
     (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    cdt_one_line(text);
     if (ctx->log != NULL) {
         ctx->log(ctx->log_arg, level, layer, text);
         return;
@@ -135,6 +136,25 @@ int conduit_ctx_new(struct conduit_platform *platform,
     cdt_loop_init(&ctx->loop, ctx, platform);
     *out = ctx;
     return 0;
+}
+
+void conduit_ctx_finish(struct conduit_ctx *ctx)
+{
+    struct conduit_conn *c;
+
+    conduit_ctx_on_shutdown(ctx, NULL, NULL);
+    cdt_dials_abort(ctx);
+    cdt_listeners_abort(ctx);
+    do { /* killing one takes its layers off the list */
+        c = ctx->loop.all;
+        while (c != NULL && cdt_conn_top(c)->state == CDT_CONN_CLOSING) {
+            c = c->all_next;
+        }
+        if (c != NULL) {
+            cdt_conn_kill(cdt_conn_top(c), true);
+        }
+    } while (c != NULL);
+    conduit_loop_finish(&ctx->loop);
 }
 
 void conduit_ctx_free(struct conduit_ctx *ctx)

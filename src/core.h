@@ -223,6 +223,9 @@ cdt_find_transport(const struct conduit_ctx *ctx, const char *name, size_t len);
 /* "mem, tcp, unix": all that is registered, for messages. */
 void cdt_list_schemes(const struct conduit_ctx *ctx, char *buf, size_t n);
 
+/* Replaces control characters: a line of a log stays one, whatever is in it. */
+void cdt_one_line(char *text);
+
 /* ASCII only, whatever the locale. */
 static inline char cdt_lower(char c)
 {

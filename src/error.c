@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Codes, their names, and the filling of reports. */
-#include <conduit/error.h>
+#include "core.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,6 +58,15 @@ const char *conduit_code_name(int code)
     return i < sizeof table / sizeof table[0] ? table[i].name : "UNKNOWN";
 }
 
+void cdt_one_line(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f) {
+            *text = '?';
+        }
+    }
+}
+
 int conduit_error_set(struct conduit_error *err, int code, const char *layer,
                       int native, const char *fmt, ...)
 {
@@ -75,6 +84,7 @@ int conduit_error_set(struct conduit_error *err, int code, const char *layer,
     va_start(args, fmt);
     (void)vsnprintf(text + n, sizeof text - (size_t)n, fmt, args);
     va_end(args);
+    cdt_one_line(text);
     err->code = code;
     err->native = native;
     err->layer = layer;

@@ -104,7 +104,7 @@ void conduit_listener_deliver(struct conduit_listener *listener,
                               struct conduit_conn *conn)
 {
     struct conduit_listener *l = listener;
-    struct conduit_error err;
+    struct conduit_error err = {0};
 
     if (cdt_wrap_all(l->ctx, &conn, l->uri, true, &l->options, &err) != 0) {
         conduit_log(l->ctx, CONDUIT_LOG_ERROR, LAYER, "%s: a peer dropped: %s",

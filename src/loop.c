@@ -274,6 +274,7 @@ void conduit_loop_turn(struct conduit_loop *loop, unsigned wait_ms)
 
     wait(loop, ns < most ? ns : most);
     turn(loop);
+    cdt_loop_kick(loop); /* for who drives it otherwise: times have changed */
 }
 
 void conduit_loop_finish(struct conduit_loop *loop)

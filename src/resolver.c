@@ -30,6 +30,9 @@ struct conduit_lookup {
     uint16_t port;
     struct conduit_resolver_source *source;
     void *handle;
+    bool starting; /* within the source's start */
+    bool again;    /* it did not know: the next is to be asked */
+    bool over;
     char host[];
 };
 
@@ -169,7 +172,9 @@ void cdt_endpoints_fini(struct conduit_ctx *ctx, struct cdt_endpoints *list)
     memset(list, 0, sizeof *list);
 }
 
-#define ENDPOINTS_MAX 64 /* no answer makes a dial try more than that */
+/* No answer makes a dial try more than that. */
+#define DIAL_MAX 64
+#define LISTEN_MAX 1024
 
 const struct conduit_uri *conduit_resolve_uri(const struct conduit_resolve *r)
 {
@@ -183,7 +188,7 @@ int conduit_resolve_add(struct conduit_resolve *r,
     struct cdt_endpoints *list = &r->list;
     struct conduit_endpoint *ep;
 
-    if (list->count == ENDPOINTS_MAX) {
+    if (list->count == (r->listening ? LISTEN_MAX : DIAL_MAX)) {
         return 0;
     }
     if (list->count == list->room) {
@@ -260,16 +265,30 @@ static void unknown_host(struct conduit_resolve *r, const char *host)
     conduit_resolve_done(r, &err);
 }
 
+/* A source may be done before its start returns. */
 static void ask_source(struct conduit_lookup *l)
 {
-    l->handle = NULL;
-    l->source->start(l->source, l, l->host, &l->handle);
+    struct conduit_ctx *ctx = l->r->ctx;
+
+    do {
+        l->again = false;
+        l->handle = NULL;
+        l->starting = true;
+        l->source->start(l->source, l, l->host, &l->handle);
+        l->starting = false;
+    } while (l->again);
+    if (l->over) {
+        conduit_release(ctx, l);
+    }
 }
 
-static void end_lookup(struct conduit_resolve *r)
+static void end_lookup(struct conduit_lookup *l)
 {
-    conduit_release(r->ctx, r->lookup);
-    r->lookup = NULL;
+    l->r->lookup = NULL;
+    l->over = true;
+    if (!l->starting) {
+        conduit_release(l->r->ctx, l);
+    }
 }
 
 int conduit_lookup_add(struct conduit_lookup *lookup,
@@ -288,7 +307,10 @@ void conduit_lookup_done(struct conduit_lookup *lookup, int code, int native)
 
     if (code == CONDUIT_ENAME && lookup->source->next != NULL) {
         lookup->source = lookup->source->next;
-        ask_source(lookup);
+        lookup->again = true;
+        if (!lookup->starting) {
+            ask_source(lookup);
+        }
         return;
     }
     if (code == CONDUIT_ENAME) {
@@ -301,7 +323,7 @@ void conduit_lookup_done(struct conduit_lookup *lookup, int code, int native)
     } else {
         conduit_resolve_done(r, NULL);
     }
-    conduit_release(r->ctx, lookup);
+    end_lookup(lookup);
 }
 
 static void start_lookup(struct conduit_resolve *r,
@@ -330,7 +352,7 @@ void cdt_resolve_cancel(struct conduit_resolve *r)
 
     if (!r->finished && l != NULL) {
         l->source->cancel(l->source, l->handle);
-        end_lookup(r);
+        end_lookup(l);
     }
     r->finished = true;
     cdt_endpoints_fini(r->ctx, &r->list);

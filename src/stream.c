@@ -124,7 +124,7 @@ static long write_done(struct conduit_conn *c, long answer)
         charge(c, &c->write_budget, (size_t)answer);
     } else if (answer != CONDUIT_AGAIN) {
         cdt_conn_adopt_fault(c, (int)answer);
-        c->write_code = (int16_t)answer;
+        conduit_conn_fail(c, CONDUIT_FAIL_WRITE, (int)answer, 0, "");
     }
     return answer;
 }

@@ -250,6 +250,11 @@ static void drained_comes_once(void **state)
         assert_int_equal(a->count[2], i);
     }
     suite_receive(&f->pair.b, 300);
+    suite_send(&f->pair.b, 50); /* what is read is flushed too, quietly */
+    suite_receive(a, 50);
+    (void)conduit_conn_flush(a->conn);
+    t_turns(&f->env, 10);
+    assert_int_equal(a->count[2], 3);
 }
 
 static void drained_waits_until_it_is_wanted(void **state)

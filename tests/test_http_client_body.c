@@ -235,6 +235,37 @@ static void resume_within(struct call *c, int where)
     }
 }
 
+static size_t take_too_much(void *arg, struct conduit_http_call *call,
+                            const void *data, size_t n)
+{
+    unsigned *datas = arg;
+
+    (void)call;
+    (void)data;
+    (void)n;
+    ++*datas;
+    return SIZE_MAX;
+}
+
+/* Who says that he took more than there was has taken all there was. */
+static void data_that_lies(void **state)
+{
+    unsigned datas[1] = {0};
+    const struct conduit_http_call_options o = {.data = take_too_much,
+                                                .arg = datas};
+    struct rig r;
+
+    rig_open(&r, state, NULL);
+    assert_int_equal(conduit_http_call(r.client, &o, NULL, NULL), 0);
+    PEER_WAIT(r.peer, 0, 1);
+    peer_send(r.peer, 0, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
+    T_UNTIL(r.env, datas[0] == 1);
+    peer_send(r.peer, 0, "cd");
+    T_UNTIL(r.env, datas[0] == 2);
+    rig_roundtrip(&r, 0, 2);
+    rig_close(&r);
+}
+
 /* A resume that comes before the short answer it is for still counts. */
 static void resume_within_data(void **state)
 {
@@ -349,6 +380,7 @@ int main(void)
         T_TEST(a_source_that_fails),
         T_TEST(a_source_that_lies),
         T_TEST(data_waits_for_resume),
+        T_TEST(data_that_lies),
         T_TEST(resume_within_data),
         T_TEST(the_peer_feels_it),
         T_TEST(a_megabyte),

@@ -200,6 +200,26 @@ static void total(void **state)
     call_free(c);
 }
 
+/* A deadline that was met is forgotten, with the call. */
+static void total_that_is_met(void **state)
+{
+    struct conduit_http_call_options o = GET;
+    struct rig r;
+    struct call *c;
+
+    o.total_ms = 4 * SHORT;
+    rig_open(&r, state, NULL);
+    c = call_made(r.env, r.client, o);
+    PEER_WAIT(r.peer, 0, 1);
+    peer_send(r.peer, 0, "HTTP/1.1 204 No Content\r\n\r\n");
+    CALL_WAIT(c);
+    assert_int_equal(c->err.code, 0);
+    (void)t_turns_in(r.env, 6 * SHORT);
+    rig_roundtrip(&r, 0, 2);
+    rig_close(&r);
+    call_free(c);
+}
+
 /* It counts in the queue as well, and ends nobody else's call. */
 static void total_in_the_queue(void **state)
 {
@@ -283,6 +303,7 @@ int main(void)
         T_TEST(an_application_that_does_not_take),
         T_TEST(an_application_that_does_not_give),
         T_TEST(total),
+        T_TEST(total_that_is_met),
         T_TEST(total_in_the_queue),
         T_TEST(total_while_dialling),
         T_TEST(nothing_ticks_when_idle),

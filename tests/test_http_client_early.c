@@ -115,6 +115,54 @@ static void a_broken_pipe_without_an_answer_is_an_error(void **state)
     call_free(c);
 }
 
+/* ---- a connection that takes so much and no more ------------------------ */
+
+/* A POST whose sending fails on the way; the server has got a part of it. */
+static struct call *half_sent(struct rig *r, void **state)
+{
+    const struct conduit_chop_settings cut = {.whole = true,
+                                              .fail_write_at = 60};
+    struct call *c;
+
+    assert_int_equal(conduit_register_chop(((struct t_env *)*state)->ctx), 0);
+    conduit_chop_set(&cut);
+    rig_open_at(r, state, "mem://peer", "http+chop+mem://peer", NULL);
+    c = call_made(r->env, r->client, POST("0123456789abcdef"));
+    T_UNTIL(r->env, r->peer->count > 0 && r->peer->conns[0].size >= 60);
+    t_turns(r->env, 8);
+    assert_int_equal(c->done, 0);
+    conduit_chop_set(NULL);
+    return c;
+}
+
+static void an_answer_to_half_a_request_ends_the_connection(void **state)
+{
+    struct rig r;
+    struct call *c = half_sent(&r, state);
+
+    peer_send(r.peer, 0, "HTTP/1.1 204 No Content\r\n\r\n");
+    CALL_WAIT(c);
+    assert_int_equal(c->err.code, 0);
+    assert_int_equal(c->status, 204);
+    T_UNTIL(r.env, r.peer->conns[0].end != 0);
+    rig_roundtrip(&r, 1, 1);
+    rig_close(&r);
+    call_free(c);
+}
+
+/* It is the failure to send that tells why. */
+static void no_answer_to_half_a_request(void **state)
+{
+    struct rig r;
+    struct call *c = half_sent(&r, state);
+
+    peer_close(r.peer, 0);
+    CALL_WAIT(c);
+    assert_string_equal(c->err.layer, "chop");
+    rig_close(&r);
+    call_free(c);
+}
+
 /* One that accepts may be the other half of a conversation. */
 static void acceptance_lets_sending_go_on(void **state)
 {
@@ -205,6 +253,8 @@ int main(void)
         T_TEST(a_refusal_without_end_ends_sending_at_once),
         T_TEST(an_answer_before_a_broken_pipe_is_read),
         T_TEST(a_broken_pipe_without_an_answer_is_an_error),
+        T_TEST(an_answer_to_half_a_request_ends_the_connection),
+        T_TEST(no_answer_to_half_a_request),
         T_TEST(acceptance_lets_sending_go_on),
         T_TEST(interim_answers_are_skipped),
         T_TEST(an_upgrade_is_an_error),

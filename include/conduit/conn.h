@@ -180,8 +180,9 @@ CONDUIT_API long conduit_conn_peek(struct conduit_conn *conn,
 CONDUIT_API void conduit_conn_consume(struct conduit_conn *conn, size_t n);
 
 /*
- * Shows room to write into, in place, valid until commit or the end of the
- * callback. Answers how many bytes (more than 0), AGAIN or an error.
+ * Shows room to write into, in place, valid until the next call on the
+ * connection (which is commit) or the end of the callback. Answers how many
+ * bytes (more than 0), AGAIN or an error.
  */
 CONDUIT_API long conduit_conn_reserve(struct conduit_conn *conn,
                                       struct conduit_win *win);
@@ -289,6 +290,8 @@ enum conduit_query {
     CONDUIT_QUERY_LOCAL,     /* char[CONDUIT_PEER_TEXT] */
     CONDUIT_QUERY_CRED,      /* struct conduit_cred */
     CONDUIT_QUERY_COUNTERS,  /* struct conduit_counters */
+    CONDUIT_QUERY_UNACKED,   /* size_t: accepted, and not known to have arrived
+                                at the peer's system (TCP only) */
     CONDUIT_QUERY_TLS        /* struct conduit_tls_facts (tls.h) */
 };
 

@@ -59,8 +59,17 @@ CONDUIT_API int conduit_ctx_new(struct conduit_platform *platform,
                                 struct conduit_error *err);
 
 /*
+ * What a program does last, before it frees what its callbacks use: dials and
+ * listeners end, open connections are dropped, all without callbacks, and the
+ * loop runs until those that were closed have delivered their bytes or met
+ * their linger deadline. Start objects call it after conduit_main().
+ */
+CONDUIT_API void conduit_ctx_finish(struct conduit_ctx *ctx);
+
+/*
  * Frees the context, its loop and its platform. Connections, listeners and
- * dials that are still there are aborted, without callbacks. NULL is harmless.
+ * dials that are still there are aborted, without callbacks; memory that was
+ * lent is released. Not to be called from a callback. NULL is harmless.
  */
 CONDUIT_API void conduit_ctx_free(struct conduit_ctx *ctx);
 

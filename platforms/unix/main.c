@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     loop = conduit_ctx_loop(ctx);
     catch_signals();
     status = conduit_main(ctx, argc, argv);
-    conduit_loop_finish(loop);
+    conduit_ctx_finish(ctx);
     (void)signal(SIGTERM, SIG_IGN); /* the context goes away now */
     (void)signal(SIGINT, SIG_IGN);
     conduit_ctx_free(ctx);

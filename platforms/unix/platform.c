@@ -85,18 +85,19 @@ static void unix_log(struct conduit_platform *p, const char *line)
     (void)fprintf(stderr, "%s\n", line);
 }
 
+/* One wait; what is later is waited for in several. */
+#define WAIT_MAX (3600ull * 1000000000u)
+
 static struct timeval to_timeval(uint64_t ns)
 {
-    uint64_t us = ns / 1000 + (ns % 1000 != 0);
+    uint64_t most = ns < WAIT_MAX ? ns : WAIT_MAX;
+    uint64_t us = most / 1000 + (most % 1000 != 0);
     struct timeval tv;
 
     tv.tv_sec = (time_t)(us / 1000000);
     tv.tv_usec = (suseconds_t)(us % 1000000);
     return tv;
 }
-
-/* Longer than this is as good as for ever, and libevent may take less. */
-#define WAIT_MAX (3600ull * 1000000000u)
 
 static void unix_wait(struct conduit_platform *p, uint64_t max_ns)
 {
@@ -107,7 +108,7 @@ static void unix_wait(struct conduit_platform *p, uint64_t max_ns)
         (void)event_base_loop(u->events, EVLOOP_NONBLOCK | EVLOOP_ONCE);
         return;
     }
-    if (max_ns < WAIT_MAX) {
+    if (max_ns != UINT64_MAX) {
         struct timeval tv = to_timeval(max_ns);
 
         (void)event_add(&u->turn, &tv);
@@ -152,9 +153,9 @@ static void turn_due(evutil_socket_t fd, short what, void *arg)
     u->stepping = true;
     ns = conduit_loop_step(u->base.loop);
     u->stepping = false;
-    if (ns == 0) {
-        event_active(&u->turn, EV_TIMEOUT, 0);
-    } else if (ns < WAIT_MAX) {
+    /* By a time-out also at once: libevent runs what is activated within its
+     * own callback before it looks at the system again. */
+    if (ns != UINT64_MAX) {
         struct timeval tv = to_timeval(ns);
 
         (void)event_add(&u->turn, &tv);

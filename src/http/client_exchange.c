@@ -239,9 +239,6 @@ static bool send_some(struct conduit_http_client *client)
     }
     if (n == 0) {
         n = cdt_body_end(&x->out, client->conn);
-    } else if (x->source_waits) {
-        n = cdt_body_flush(&x->out, client->conn);
-        n = n == 0 ? CONDUIT_AGAIN : n;
     }
     if (x->out.moved) {
         x->out.moved = false;

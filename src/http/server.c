@@ -113,6 +113,21 @@ static void check_stopped(struct conduit_http_server *server)
     }
 }
 
+/*
+ * Whether the last answer has arrived: then a peer that keeps its connection
+ * for later, as browsers do, need not be waited for.
+ */
+static bool owes_nothing(struct cdt_session *s)
+{
+    size_t unacked = 0;
+
+    if (conduit_conn_flush(s->conn) != 0) {
+        return false;
+    }
+    (void)conduit_conn_query(s->conn, CONDUIT_QUERY_UNACKED, &unacked);
+    return unacked == 0;
+}
+
 void conduit_http_server_stop(struct conduit_http_server *server, unsigned ms,
                               void (*done)(void *arg), void *arg)
 {
@@ -127,6 +142,9 @@ void conduit_http_server_stop(struct conduit_http_server *server, unsigned ms,
         struct cdt_session *next = s->next;
 
         if (s->request == NULL && !s->running) {
+            if (owes_nothing(s)) {
+                conduit_conn_set_linger(s->conn, 0);
+            }
             cdt_session_end(s, false);
         }
         s = next;

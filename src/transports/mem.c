@@ -18,6 +18,7 @@ struct ring {
     uint32_t head; /* where the oldest byte is */
     uint32_t used;
     bool finished; /* the writer has ended its bytes */
+    bool reserved; /* the writer was shown room in buf */
 };
 
 struct mem_conn;
@@ -107,7 +108,7 @@ static void mem_consume(struct conduit_conn *c, size_t n)
 
     r->head = (uint32_t)((r->head + n) % CDT_BUF_SIZE);
     r->used -= (uint32_t)n;
-    if (r->used == 0) {
+    if (r->used == 0 && !r->reserved) {
         drop_buffer(c->loop, r);
     }
     m->took = true;
@@ -135,6 +136,7 @@ static long mem_reserve(struct conduit_conn *c, struct conduit_win *win)
             return CONDUIT_ENOMEM;
         }
     }
+    r->reserved = true;
     tail = (r->head + r->used) % CDT_BUF_SIZE;
     first = CDT_BUF_SIZE - tail < room ? CDT_BUF_SIZE - tail : room;
     win->seg[0].data = r->buf->data + tail;
@@ -150,6 +152,7 @@ static void mem_commit(struct conduit_conn *c, size_t n)
     struct ring *r = out_ring(m);
 
     r->used += (uint32_t)n;
+    r->reserved = false;
     if (r->used == 0) {
         drop_buffer(c->loop, r);
     }
@@ -235,7 +238,10 @@ static void tell_peer(struct mem_conn *m, bool aborted)
         return;
     }
     if (aborted || !out_ring(m)->finished) {
-        conduit_conn_fail(&peer->base, CONDUIT_FAIL_READ | CONDUIT_FAIL_WRITE,
+        conduit_conn_fail(&peer->base,
+                          out_ring(m)->finished
+                              ? CONDUIT_FAIL_WRITE
+                              : CONDUIT_FAIL_READ | CONDUIT_FAIL_WRITE,
                           CONDUIT_ERESET, 0, "the other end was dropped");
     } else {
         conduit_conn_ready(&peer->base, CONDUIT_READ | CONDUIT_WRITE);

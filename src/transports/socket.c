@@ -15,9 +15,11 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Writes of this size and more are not gathered. */
@@ -130,8 +132,7 @@ static void calm(struct cdt_socket *s, short what)
     if ((what & EV_READ) != 0 && (s->wanted & CONDUIT_READ) == 0) {
         edge = true;
     }
-    if ((what & EV_WRITE) != 0 && (s->wanted & CONDUIT_WRITE) == 0 &&
-        s->out == NULL) {
+    if ((what & EV_WRITE) != 0 && (s->wanted & CONDUIT_WRITE) == 0) {
         write = false;
     }
     if (write != s->watching_write || edge != s->edge) {
@@ -295,6 +296,7 @@ static int send_failed(struct cdt_socket *s, int number)
     if (number == EAGAIN || number == EWOULDBLOCK) {
         return stuck(s);
     }
+    s->readable = true; /* what came before is still to be read */
     return cdt_socket_fail(s, concerned(number), number);
 }
 
@@ -401,8 +403,10 @@ static long send_direct(struct cdt_socket *s, const struct conduit_seg *seg,
         iov[n++].iov_len = held;
     }
     for (i = 0; i < count && n < SEGS_MAX; i++) {
-        iov[n].iov_base = (void *)seg[i].data;
-        iov[n++].iov_len = seg[i].size;
+        if (seg[i].size > 0) {
+            iov[n].iov_base = (void *)seg[i].data;
+            iov[n++].iov_len = seg[i].size;
+        }
     }
     sent = send_iov(s, iov, n);
     if (sent < 0) {
@@ -538,6 +542,18 @@ static void peer_text(const struct cdt_socket *s, bool local, char *out)
     (void)snprintf(out, CONDUIT_PEER_TEXT, "unix:");
 }
 
+/* What TCP has sent or holds, and the peer's system has not confirmed. */
+static int unacked(const struct cdt_socket *s, size_t *out)
+{
+    int bytes = 0;
+
+    if (!s->tcp || ioctl(s->fd, SIOCOUTQ, &bytes) != 0) {
+        return CONDUIT_ENOTSUP;
+    }
+    *out = (size_t)bytes;
+    return 0;
+}
+
 static int socket_query(const struct conduit_conn *c, enum conduit_query what,
                         void *out)
 {
@@ -559,6 +575,8 @@ static int socket_query(const struct conduit_conn *c, enum conduit_query what,
         return 0;
     case CONDUIT_QUERY_CRED:
         return peer_cred(s, out);
+    case CONDUIT_QUERY_UNACKED:
+        return unacked(s, out);
     default:
         return CONDUIT_ENOTSUP;
     }

@@ -68,7 +68,7 @@ int cdt_socket_watch(struct cdt_socket *s, bool write);
 
 /*
  * Makes a connection of a descriptor that is connected already; it is not
- * started. The descriptor is taken, also on failure (NULL).
+ * started. NULL: no memory, and the descriptor stays the caller's.
  */
 struct conduit_conn *cdt_socket_accepted(struct conduit_ctx *ctx,
                                          const struct conduit_conn_ops *ops,

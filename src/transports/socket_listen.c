@@ -46,8 +46,9 @@ static void update_watch(struct acceptor *a)
 {
     if (a->paused || a->resting) {
         (void)event_del(&a->event);
-    } else {
-        (void)event_add(&a->event, NULL);
+    } else if (event_add(&a->event, NULL) != 0) {
+        a->resting = true; /* the system is short of something: try again */
+        conduit_timer_set(&a->ctx->loop, &a->rest, REST_MS);
     }
 }
 
@@ -69,11 +70,14 @@ static void rest(struct acceptor *a, int number)
     conduit_timer_set(&a->ctx->loop, &a->rest, REST_MS);
 }
 
-/* Whether accept failed for want of something that others may give back. */
-static bool exhausted(int number)
+/*
+ * Whether accept failed for more than one peer: for want of something that
+ * others may give back, or because who shares the socket has shut it down.
+ */
+static bool must_rest(int number)
 {
     return number == EMFILE || number == ENFILE || number == ENOBUFS ||
-           number == ENOMEM;
+           number == ENOMEM || number == EINVAL || number == EBADF;
 }
 
 static void on_accept(evutil_socket_t fd, short what, void *arg)
@@ -90,7 +94,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 
         memset(&peer, 0, sizeof peer);
         got = accept4(fd, &peer.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (got < 0 && exhausted(errno)) {
+        if (got < 0 && must_rest(errno)) {
             rest(a, errno);
             return;
         }
@@ -102,6 +106,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
         }
         c = cdt_socket_accepted(a->ctx, a->ops, got, &peer, &a->options);
         if (c == NULL) {
+            (void)close(got);
             rest(a, ENOMEM);
             return;
         }
@@ -391,6 +396,9 @@ static int unix_open(int fd, const char *path, const struct conduit_options *o,
     }
     if (code == 0 && listen(fd, (int)o->backlog) != 0) {
         code = failed(err, cdt_unix_ops.name, -1, "listening at", path);
+        if (path[0] == '/') {
+            (void)unlink(path);
+        }
     }
     if (lock >= 0) {
         (void)close(lock);

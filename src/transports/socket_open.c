@@ -285,7 +285,6 @@ struct conduit_conn *cdt_socket_accepted(struct conduit_ctx *ctx,
     struct cdt_socket *s = cdt_socket_of(c);
 
     if (c == NULL) {
-        (void)close(fd);
         return NULL;
     }
     s->fd = fd;
@@ -466,6 +465,7 @@ static void fd_resolve(struct conduit_resolve *r)
     const char *pid = conduit_ctx_env(r->ctx, "LISTEN_PID");
     struct conduit_error err;
     char name[24];
+    int code = 0;
     long fds;
     long i;
 
@@ -483,11 +483,14 @@ static void fd_resolve(struct conduit_resolve *r)
         conduit_resolve_done(r, &err);
         return;
     }
-    for (i = 0; i < fds; i++) {
+    for (i = 0; i < fds && code == 0; i++) {
         (void)snprintf(name, sizeof name, "%ld", 3 + i);
-        (void)conduit_resolve_add(r, uri->transport, NULL, name);
+        code = conduit_resolve_add(r, uri->transport, NULL, name);
     }
-    conduit_resolve_done(r, NULL);
+    if (code != 0) {
+        (void)conduit_error_set(&err, code, "fd", 0, "out of memory");
+    }
+    conduit_resolve_done(r, code != 0 ? &err : NULL);
 }
 
 /* ---- registration ---- */
