@@ -8,6 +8,7 @@
 #include <conduit/context.h>
 #include <conduit/unix.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -46,6 +47,19 @@ static void catch_signals(void)
     (void)sigaction(SIGINT, &action, NULL);
 }
 
+/* What is closed of 0 to 2 must not become a connection. */
+static void hold_standard_descriptors(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO) {
+        (void)close(fd);
+    }
+}
+
 static enum conduit_log_level log_level(void)
 {
     const char *level = getenv("CONDUIT_LOG");
@@ -69,6 +83,7 @@ int main(int argc, char **argv)
     struct conduit_ctx *ctx;
     int status;
 
+    hold_standard_descriptors();
     if (conduit_unix_new(NULL, &options, &ctx, &err) != 0) {
         (void)fprintf(stderr, "%s: %s\n", argv[0], err.text);
         return 1;
