@@ -81,11 +81,23 @@ void cdt_conn_queue(struct conduit_conn *c)
     }
 }
 
-/* Whether running the connection now would do anything. */
-static bool has_work(const struct conduit_conn *c)
+/* The events that the application is told of: not of what is over. */
+static unsigned wanted_events(const struct conduit_conn *c)
 {
     unsigned wanted = c->interest | CONDUIT_OPEN | CONDUIT_ERR;
 
+    if (c->read_code != 0) {
+        wanted &= ~(unsigned)CONDUIT_READ;
+    }
+    if (c->write_code != 0 || (c->flags & CDT_FINISHED) != 0) {
+        wanted &= ~(unsigned)CONDUIT_WRITE;
+    }
+    return wanted;
+}
+
+/* Whether running the connection now would do anything. */
+static bool has_work(const struct conduit_conn *c)
+{
     if (c->state == CDT_CONN_CLOSING) {
         return true;
     }
@@ -95,7 +107,7 @@ static bool has_work(const struct conduit_conn *c)
     if ((c->flags & CDT_HELD) != 0 && (c->pending & CONDUIT_WRITE) != 0) {
         return true;
     }
-    return c->handler != NULL && (c->pending & wanted) != 0;
+    return c->handler != NULL && (c->pending & wanted_events(c)) != 0;
 }
 
 static void add_pending(struct conduit_conn *c, unsigned events)
@@ -426,7 +438,7 @@ static void run_top(struct conduit_conn *c)
     if (c->handler == NULL) {
         return;
     }
-    events = c->pending & (c->interest | CONDUIT_OPEN | CONDUIT_ERR);
+    events = c->pending & wanted_events(c);
     /* Levels are asked again; what comes once is kept until it is wanted. */
     c->pending &= (uint8_t)(CONDUIT_DRAINED & ~events);
     if (events != 0) {

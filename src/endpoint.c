@@ -177,7 +177,7 @@ static const char *parse_scheme(struct parse *p, int *code)
     size_t n;
 
     if (colon == NULL || colon == s) {
-        *code = bad(p, "no scheme:// ");
+        *code = bad(p, "no scheme://");
         return NULL;
     }
     n = (size_t)(colon - s);
