@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: ISC
 #
-# What `cmake --install` puts where: headers, both libraries, the start code,
-# the tools, manual pages, and the files by which CMake and pkg-config find it
-# all. The pkg-config files work from wherever the prefix is moved to.
+# What `cmake --install` puts where: headers, libraries, the start code, the
+# tools, manual pages, and the files by which CMake and pkg-config find it all.
+# The pkg-config files work from wherever the prefix is moved to. A build for Xen
+# has none of these, since a guest takes more than flags, but its linker script.
 
 include(CMakePackageConfigHelpers)
 
 set(conduit_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/conduit")
 
-install(TARGETS conduit conduit_shared conduit_start EXPORT conduit-targets
+install(TARGETS ${conduit_libraries} conduit_start EXPORT conduit-targets
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
         LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-foreach(tool IN ITEMS conduit-assets conduit-command)
-    if(TARGET ${tool})
-        install(TARGETS ${tool} EXPORT conduit-targets
-                RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
-    endif()
-endforeach()
+install(TARGETS conduit-assets EXPORT conduit-targets
+        RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+if(TARGET conduit-command AND CONDUIT_PLATFORM STREQUAL "unix")
+    install(TARGETS conduit-command EXPORT conduit-targets
+            RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
 install(DIRECTORY include/conduit TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 
 install(EXPORT conduit-targets NAMESPACE conduit::
@@ -31,6 +32,15 @@ install(FILES "${PROJECT_BINARY_DIR}/conduit-config.cmake"
               "${PROJECT_BINARY_DIR}/conduit-config-version.cmake"
               cmake/ConduitApplication.cmake cmake/ConduitAssets.cmake
         DESTINATION "${conduit_cmake_dir}")
+
+if(CONDUIT_PLATFORM STREQUAL "xen")
+    install(FILES cmake/ConduitGuest.cmake
+                  "${CONDUIT_GUEST_SCRIPT}"
+                  "${CONDUIT_GUEST_TEMPLATES}/application.c.in"
+                  "${CONDUIT_GUEST_TEMPLATES}/application.xl.in"
+            DESTINATION "${conduit_cmake_dir}")
+    return()
+endif()
 
 file(RELATIVE_PATH conduit_pc_to_prefix
      "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")

@@ -11,6 +11,9 @@ packages_build=(build-essential cmake ninja-build pkg-config libevent-dev
                 libjansson-dev)
 packages_test=(clang clang-format clang-tidy libclang-rt-dev libcmocka-dev
                musl-dev git curl socat chromium chromium-driver)
+# What guests are built with, and the lab that runs them.
+packages_xen=(libxen-dev musl-dev qemu-system-x86 busybox-static cpio kmod
+              xz-utils)
 
 say() {
     printf '%s\n' "$*" >&2
@@ -123,6 +126,69 @@ install_packages() {
     apt_get install --no-install-recommends "${missing[@]}" ||
         die "apt-get could not install: ${missing[*]}"
     allow_services
+}
+
+# --- sources of Debian packages -----------------------------------------------
+
+# Few machines have deb-src lines, and theirs is not for us to change: apt gets
+# its settings and its sources from a folder of ours. Hooks stay out, since they
+# are for when the machine's own lists change.
+private_apt() { # APT-GET-ARGUMENT...
+    local dir=$root/build/apt-source
+    APT_CONFIG=$dir/apt.conf quietly "$dir/apt.log" apt-get -q \
+        -o Dir::Etc::sourcelist="$dir/sources.list" \
+        -o Dir::Etc::sourceparts="$dir/sources.list.d" \
+        -o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir/cache" \
+        -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3 "$@"
+}
+
+# Writes the settings and sources for private_apt(), every deb as a deb-src.
+make_private_apt() {
+    local dir=$root/build/apt-source list='' lists='' file
+    eval "$(apt-config shell list Dir::Etc::sourcelist/f \
+        lists Dir::Etc::sourceparts/d)"
+    rm -rf "$dir"
+    mkdir -p "$dir/sources.list.d" "$dir/lists/partial" \
+        "$dir/cache/archives/partial"
+    { apt-config dump | grep -v '^[^ ]*Invoke'
+      echo 'Dir::Etc::main "/dev/null"; Dir::Etc::parts "/dev/null";'
+    } >"$dir/apt.conf"
+    : >"$dir/sources.list"
+    for file in "$list" "$lists"/*.list; do
+        [[ ! -f $file ]] ||
+            sed -n 's/^[[:blank:]]*deb\([[:blank:]]\)/deb-src\1/p' "$file"
+    done | sort -u >>"$dir/sources.list"
+    for file in "$lists"/*.sources; do
+        [[ ! -f $file ]] ||
+            awk 'tolower($0) ~ /^types:/ { $0 = "Types: deb-src" } { print }' \
+                "$file" >"$dir/sources.list.d/${file##*/}"
+    done
+}
+
+# fetch_source PACKAGE[=VERSION] TARGETDIR: unpacks the source of a Debian
+# package, with Debian's patches, unless it is there already. apt checks what it
+# gets against the archive's signature. Needs dpkg-dev, which build-essential
+# brings.
+fetch_source() {
+    local target=$2 new=$2.new control unpacked
+    [[ $1 != "$(cat "$target/.fetched" 2>/dev/null)" ]] || return 0
+    check_build_folder
+    say "Fetching the source of $1"
+    rm -rf "$target" "$new"
+    mkdir -p "$new"
+    make_private_apt || return
+    # One of many sources may be out of reach, and another have the package.
+    private_apt update || true
+    (cd "$new" && private_apt source --only-source "$1") || return
+    control=("$new"/*/debian/control)
+    if [[ ! -f ${control[0]} ]]; then
+        say "the source of $1 did not unpack"
+        return 1
+    fi
+    unpacked=${control[0]%/debian/control}
+    printf '%s\n' "$1" >"$unpacked/.fetched"
+    mv "$unpacked" "$target"
+    rm -rf "$new"
 }
 
 # --- building ---------------------------------------------------------------

@@ -73,6 +73,24 @@ void cdt_append(char *buf, size_t n, size_t *len, const char *text)
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 
+enum conduit_log_level conduit_log_level_named(const char *name,
+                                               enum conduit_log_level otherwise)
+{
+    static const char *const names[] = {
+        [CONDUIT_LOG_ERROR] = "error",
+        [CONDUIT_LOG_WARN] = "warn",
+        [CONDUIT_LOG_INFO] = "info",
+        [CONDUIT_LOG_DEBUG] = "debug",
+    };
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (name != NULL && strcmp(name, names[i]) == 0) {
+            return (enum conduit_log_level)i;
+        }
+    }
+    return otherwise;
+}
+
 void conduit_log(struct conduit_ctx *ctx, enum conduit_log_level level,
                  const char *layer, const char *fmt, ...)
 {

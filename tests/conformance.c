@@ -8,14 +8,6 @@
  */
 #include "conformance.h"
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#define SOCKET_CAPS \
-    (CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_RESET | CONDUIT_CAP_LINGER)
-
 struct suite suite;
 
 static void uri_mem(struct t_env *env, char *buf, size_t n)
@@ -26,43 +18,16 @@ static void uri_mem(struct t_env *env, char *buf, size_t n)
     (void)snprintf(buf, n, "mem://suite.%u", ++made);
 }
 
-static void uri_tcp(struct t_env *env, char *buf, size_t n)
-{
-    (void)env;
-    (void)snprintf(buf, n, "tcp://127.0.0.1:0");
-}
-
-static void uri_tcp6(struct t_env *env, char *buf, size_t n)
-{
-    (void)env;
-    (void)snprintf(buf, n, "tcp://[::1]:0");
-}
-
-static void uri_unix(struct t_env *env, char *buf, size_t n)
-{
-    static unsigned made;
-
-    (void)snprintf(buf, n, "unix://%s/%u", t_dir(env), ++made);
-}
-
-static void uri_abstract(struct t_env *env, char *buf, size_t n)
-{
-    static unsigned made;
-
-    (void)env;
-    (void)snprintf(buf, n, "unix://@conduit.suite.%ld.%u", (long)getpid(),
-                   ++made);
-}
-
-static const struct carrier carriers[] = {
-    {"mem", "mem", CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_RESET, false, uri_mem},
-    {"tcp", "tcp+socket", SOCKET_CAPS, true, uri_tcp},
-    {"tcp6", "tcp+socket", SOCKET_CAPS, true, uri_tcp6},
-    {"unix", "unix", CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_LINGER, true,
-     uri_unix},
-    {"unix-abstract", "unix", CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_LINGER, true,
-     uri_abstract},
-    {"fd", "fd", SOCKET_CAPS, true, NULL},
+const struct carrier carrier_mem = {
+    .name = "mem",
+    .transport = "mem",
+    .caps = CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_RESET,
+    .present = suite_is_present,
+    .uri = uri_mem,
+    .connect = suite_connect_by_uri,
+    .shrink = suite_shrink_nothing,
+    .delivered = suite_delivered_at_once,
+    .packets = suite_packets_unseen,
 };
 
 static const struct part *const parts[] = {&part_events,  &part_reading,
@@ -71,7 +36,7 @@ static const struct part *const parts[] = {&part_events,  &part_reading,
 
 /* ---- pairs -------------------------------------------------------------- */
 
-static void layer_words(char *buf, size_t n)
+void suite_layers(char *buf, size_t n)
 {
     buf[0] = '\0';
     for (unsigned i = 0; i < suite.layers; i++) {
@@ -85,80 +50,58 @@ void suite_uri(struct t_env *env, char *buf, size_t n)
 {
     size_t len;
 
-    layer_words(buf, n);
+    suite_layers(buf, n);
     len = strlen(buf);
     suite.carrier->uri(env, buf + len, n - len);
 }
 
-/* The fd transport's pair: both roles over descriptors made elsewhere. */
-static void connect_fds(struct fix *f, struct t_pair *pair,
-                        const struct conduit_options *options)
+bool suite_is_present(void)
 {
-    struct t_server s;
-    struct t_client c;
-    struct conduit_conn *conn = NULL;
-    uint16_t port = 0;
-    int fd = t_raw_listen("127.0.0.1", &port, 8);
-    char words[32];
-    char uri[64];
-
-    layer_words(words, sizeof words);
-    (void)snprintf(uri, sizeof uri, "%sfd://%d", words, fd);
-    t_listen(&s, &f->env, uri, options);
-    (void)snprintf(uri, sizeof uri, "%sfd://%d", words,
-                   t_raw_connect("127.0.0.1", port));
-    t_dial(&c, &f->env, uri, options);
-    T_UNTIL(&f->env,
-            c.calls != 0 && (conn != NULL || (conn = t_accepted(&s)) != NULL));
-    if (c.conn == NULL) {
-        fail_msg("dial %s: %s", uri, c.err.text);
-    }
-    t_unlisten(&s);
-    memset(pair, 0, sizeof *pair);
-    pair->a = (struct t_conn){
-        .env = &f->env, .conn = c.conn, .in = 2, .out = 1};
-    pair->b = (struct t_conn){.env = &f->env, .conn = conn, .in = 1, .out = 2};
+    return true;
 }
 
-static void shrink(const struct conduit_conn *conn)
+void suite_connect_by_uri(struct fix *f, struct t_pair *pair,
+                          const struct conduit_options *options)
 {
-    int fd = conduit_unix_fd(conn);
-    int size = 8192;
+    char uri[256];
 
-    assert_true(fd >= 0);
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    suite_uri(&f->env, uri, sizeof uri);
+    t_connect(pair, &f->env, uri, options);
 }
 
-void suite_shrink(struct fix *f)
+void suite_shrink_nothing(const struct conduit_conn *conn)
 {
-    if (suite.layers > 0 && suite.carrier->socket) {
-        shrink(f->pair.a.conn);
-        shrink(f->pair.b.conn);
-    }
+    (void)conn;
 }
 
-void suite_delivered(const struct t_conn *t)
+void suite_delivered_at_once(const struct t_conn *t)
 {
-    int fd = conduit_unix_fd(t->conn);
-    int held = 0;
+    (void)t;
+}
 
-    if (fd >= 0) {
-        T_POLL(t->env, ioctl(fd, SIOCOUTQ, &held) == 0 && held == 0);
-    }
+unsigned suite_packets_unseen(const struct t_conn *t)
+{
+    (void)t;
+    return 0;
 }
 
 void suite_connect(struct fix *f, struct t_pair *pair,
                    const struct conduit_options *options)
 {
-    char uri[256];
+    suite.carrier->connect(f, pair, options);
+}
 
-    if (suite.carrier->uri == NULL) {
-        connect_fds(f, pair, options);
-    } else {
-        suite_uri(&f->env, uri, sizeof uri);
-        t_connect(pair, &f->env, uri, options);
+void suite_shrink(struct fix *f)
+{
+    if (suite.layers > 0) {
+        suite.carrier->shrink(f->pair.a.conn);
+        suite.carrier->shrink(f->pair.b.conn);
     }
+}
+
+void suite_delivered(const struct t_conn *t)
+{
+    suite.carrier->delivered(t);
 }
 
 int suite_setup(void **state)
@@ -167,7 +110,7 @@ int suite_setup(void **state)
 
     assert_non_null(f);
     *state = f;
-    t_env_init(&f->env, NULL);
+    t_env_init(&f->env);
     assert_int_equal(conduit_register_chop(f->env.ctx), 0);
     conduit_chop_set(NULL);
     suite_connect(f, &f->pair, NULL);
@@ -377,10 +320,11 @@ long suite_read_some(struct t_conn *t, uint64_t *random, size_t most)
 
 static bool choose(const char *transport, const char *mode)
 {
-    for (size_t i = 0; i < sizeof carriers / sizeof carriers[0]; i++) {
-        if (strcmp(carriers[i].name, transport) == 0) {
-            suite.carrier = &carriers[i];
-            suite.caps = carriers[i].caps;
+    suite.carrier = NULL;
+    for (size_t i = 0; suite_carriers[i] != NULL; i++) {
+        if (strcmp(suite_carriers[i]->name, transport) == 0) {
+            suite.carrier = suite_carriers[i];
+            suite.caps = suite.carrier->caps;
         }
     }
     if (strcmp(mode, "plain") == 0) {
@@ -411,24 +355,29 @@ static int run(const char *name)
     return _cmocka_run_group_tests(name, all, n, NULL, NULL);
 }
 
+static int usage(void)
+{
+    (void)fprintf(stderr, "usage: conformance TRANSPORT plain|chop|chop2 "
+                          "[PATTERN]\nTRANSPORT is one of:");
+    for (size_t i = 0; suite_carriers[i] != NULL; i++) {
+        (void)fprintf(stderr, " %s", suite_carriers[i]->name);
+    }
+    (void)fprintf(stderr, "\n");
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
     char name[64];
 
     if (argc < 3 || !choose(argv[1], argv[2])) {
-        (void)fprintf(stderr,
-                      "usage: conformance "
-                      "mem|tcp|tcp6|unix|unix-abstract|fd plain|chop|chop2 "
-                      "[PATTERN]\n");
-        return 2;
+        return usage();
     }
-    if (strcmp(argv[1], "tcp6") == 0 && !t_have_ipv6()) {
-        (void)puts("skipped: this machine has no IPv6 loopback address");
+    if (!suite.carrier->present()) {
+        (void)printf("skipped: this machine has no %s\n", argv[1]);
         return 77;
     }
-    if (argc > 3) {
-        cmocka_set_test_filter(argv[3]);
-    }
+    cmocka_set_test_filter(argc > 3 ? argv[3] : NULL);
     (void)snprintf(name, sizeof name, "%s.%s", argv[1], argv[2]);
     return run(name) == 0 ? 0 : 1;
 }

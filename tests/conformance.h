@@ -12,14 +12,43 @@
 
 #include "chop.h"
 
+struct fix;
+
 struct carrier {
     const char *name;      /* of the command line */
     const char *transport; /* what CONDUIT_QUERY_TRANSPORT answers */
     unsigned caps;
     bool socket; /* has a descriptor */
+
+    /* Whether this machine has it. */
+    bool (*present)(void);
+
     /* Writes the URI to listen at, after the layers. */
     void (*uri)(struct t_env *env, char *buf, size_t n);
+
+    /* See suite_connect(), suite_shrink() and suite_delivered(). */
+    void (*connect)(struct fix *f, struct t_pair *pair,
+                    const struct conduit_options *options);
+    void (*shrink)(const struct conduit_conn *conn);
+    void (*delivered)(const struct t_conn *t);
+
+    /* How many packets carried bytes of t's; 0 where that cannot be seen. */
+    unsigned (*packets)(const struct t_conn *t);
 };
+
+/* The carriers of this program's platform, and NULL. */
+extern const struct carrier *const suite_carriers[];
+
+/* What most carriers are like: always there, connected by their URI, with
+ * nothing between the ends that can be made smaller, waited for or seen. */
+bool suite_is_present(void);
+void suite_connect_by_uri(struct fix *f, struct t_pair *pair,
+                          const struct conduit_options *options);
+void suite_shrink_nothing(const struct conduit_conn *conn);
+void suite_delivered_at_once(const struct t_conn *t);
+unsigned suite_packets_unseen(const struct t_conn *t);
+
+extern const struct carrier carrier_mem;
 
 struct suite {
     const struct carrier *carrier;
@@ -40,7 +69,10 @@ struct fix {
 int suite_setup(void **state);
 int suite_teardown(void **state);
 
-/* The carrier's URI below the suite's layers. */
+/* The suite's layers, as a URI begins with them. */
+void suite_layers(char *buf, size_t n);
+
+/* The carrier's URI below them. */
 void suite_uri(struct t_env *env, char *buf, size_t n);
 
 /* Connects one more pair. */

@@ -116,6 +116,7 @@ static void mem_moves_bytes_without_memory(void **state)
 
 static void tcp_moves_bytes_without_memory(void **state)
 {
+    T_NEEDS("tcp+socket");
     no_memory_is_asked_for(*state, "tcp://127.0.0.1:0");
 }
 
@@ -124,6 +125,7 @@ static void unix_moves_bytes_without_memory(void **state)
     struct t_env *env = *state;
     char uri[96];
 
+    T_NEEDS("unix");
     (void)snprintf(uri, sizeof uri, "unix://%s/s", t_dir(env));
     no_memory_is_asked_for(env, uri);
 }
@@ -131,6 +133,11 @@ static void unix_moves_bytes_without_memory(void **state)
 static void a_filter_moves_bytes_without_memory(void **state)
 {
     no_memory_is_asked_for(*state, "chop+mem://alloc");
+}
+
+static void a_filter_over_tcp_moves_bytes_without_memory(void **state)
+{
+    T_NEEDS("tcp+socket");
     no_memory_is_asked_for(*state, "chop+tcp://127.0.0.1:0");
 }
 
@@ -139,11 +146,12 @@ static void idle_connections_keep_no_buffers(void **state)
 {
     struct t_env *env = *state;
     struct t_pair p[20];
+    bool tcp = t_has_transport("tcp+socket");
     size_t before;
 
     for (int i = 0; i < 20; i++) {
-        t_connect(&p[i], env, i % 2 == 0 ? "tcp://127.0.0.1:0" : "mem://idle",
-                  NULL);
+        t_connect(&p[i], env,
+                  tcp && i % 2 == 0 ? "tcp://127.0.0.1:0" : "mem://idle", NULL);
         p[i].a.push = p[i].b.push = true;
         p[i].a.pull = p[i].b.pull = true;
         p[i].a.goal = 0;
@@ -272,7 +280,7 @@ static bool fail_at(const char *uri, size_t n)
 
     memset(&a, 0, sizeof a);
     a.env.mem.fail_at = n;
-    code = t_env_try(&a.env, NULL, &err);
+    code = t_env_try(&a.env, &err);
     if (code == 0) {
         code = conduit_register_chop(a.env.ctx);
     }
@@ -314,12 +322,14 @@ static void mem_runs_out_of_memory(void **state)
 static void tcp_runs_out_of_memory(void **state)
 {
     (void)state;
+    T_NEEDS("tcp+socket");
     fail_everywhere("tcp://127.0.0.1:0");
 }
 
 static void names_run_out_of_memory(void **state)
 {
     (void)state;
+    T_NEEDS("tcp+socket");
     fail_everywhere("tcp://localhost:0");
 }
 
@@ -328,6 +338,7 @@ static void unix_runs_out_of_memory(void **state)
     struct t_env *env = *state;
     char uri[96];
 
+    T_NEEDS("unix");
     (void)snprintf(uri, sizeof uri, "unix://%s/s", t_dir(env));
     fail_everywhere(uri);
 }
@@ -336,6 +347,12 @@ static void filters_run_out_of_memory(void **state)
 {
     (void)state;
     fail_everywhere("chop+chop+mem://alloc");
+}
+
+static void filters_over_tcp_run_out_of_memory(void **state)
+{
+    (void)state;
+    T_NEEDS("tcp+socket");
     fail_everywhere("chop+tcp://127.0.0.1:0");
 }
 
@@ -346,12 +363,14 @@ int main(void)
         ALLOC_TEST(tcp_moves_bytes_without_memory),
         ALLOC_TEST(unix_moves_bytes_without_memory),
         ALLOC_TEST(a_filter_moves_bytes_without_memory),
+        ALLOC_TEST(a_filter_over_tcp_moves_bytes_without_memory),
         ALLOC_TEST(idle_connections_keep_no_buffers),
         ALLOC_TEST(mem_runs_out_of_memory),
         ALLOC_TEST(tcp_runs_out_of_memory),
         ALLOC_TEST(names_run_out_of_memory),
         ALLOC_TEST(unix_runs_out_of_memory),
         ALLOC_TEST(filters_run_out_of_memory),
+        ALLOC_TEST(filters_over_tcp_run_out_of_memory),
     };
 
     return cmocka_run_group_tests_name("alloc", tests, NULL, NULL);

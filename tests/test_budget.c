@@ -4,7 +4,7 @@
  * one callback, and timers fire meanwhile; and within a connection neither
  * direction takes the other's turn away.
  */
-#include "support.h"
+#include "unix_support.h"
 
 #include <pthread.h>
 #include <sys/socket.h>

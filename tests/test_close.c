@@ -3,7 +3,7 @@
  * Closing and aborting as a peer sees it that is not conduit but the system's
  * bare socket.
  */
-#include "support.h"
+#include "unix_support.h"
 
 #include "chop.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Out of descriptors: accepting backs off without spinning, and recovers. */
-#include "support.h"
+#include "unix_support.h"
 
 #include <sys/resource.h>
 #include <sys/wait.h>

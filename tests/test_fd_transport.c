@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* fd://: descriptors that were opened elsewhere, and those of a service
  * manager. */
-#include "support.h"
+#include "unix_support.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

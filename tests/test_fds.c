@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Descriptors: close-on-exec, none left over, and never a SIGPIPE. */
-#include "support.h"
+#include "unix_support.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -31,7 +31,7 @@ static void every_descriptor_is_close_on_exec(void **state)
 
     (void)state;
     list(before);
-    t_env_init(&env, NULL);
+    t_env_init(&env);
     t_listen(&s[0], &env, "tcp://127.0.0.1:0", NULL);
     (void)snprintf(uri, sizeof uri, "unix://%s/a", t_dir(&env));
     t_listen(&s[1], &env, uri, NULL);

@@ -163,6 +163,7 @@ static void over_mem(void **state)
 
 static void over_tcp(void **state)
 {
+    T_NEEDS("tcp+socket");
     all_ways(state, "tcp://127.0.0.1:0");
 }
 

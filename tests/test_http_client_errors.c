@@ -210,6 +210,7 @@ static void a_name_without_address(void **state)
     struct conduit_http_client *client;
     struct call *c;
 
+    T_NEEDS("tcp+socket");
     assert_int_equal(conduit_http_client_new(env->ctx, "http://no.such.test/",
                                              NULL, &client, NULL),
                      0);

@@ -7,6 +7,7 @@
 #include "test_http_server.h"
 
 #include "http/parser.h"
+#include "http_handlers.h"
 
 #define CLIENTS 12
 #define REQUESTS 40
@@ -138,46 +139,6 @@ static void serve_length(void *arg, struct conduit_http_request *r)
 {
     (void)arg;
     serve_pieces(r, true);
-}
-
-static size_t echo_body(void *arg, struct conduit_http_request *r,
-                        const void *data, size_t n)
-{
-    long done;
-
-    (void)arg;
-    if (data == NULL) {
-        (void)conduit_http_end(r);
-        return 0;
-    }
-    done = conduit_http_write(r, data, n);
-    return done > 0 ? (size_t)done : 0;
-}
-
-static void echo_on(void *arg, struct conduit_http_request *r)
-{
-    (void)arg;
-    conduit_http_resume(r);
-}
-
-static void serve_echo(void *arg, struct conduit_http_request *r)
-{
-    conduit_http_on_body(r, echo_body, arg);
-    conduit_http_on_writable(r, echo_on, arg);
-    (void)conduit_http_begin(r, 200, NULL, CONDUIT_HTTP_UNKNOWN);
-}
-
-static void collected(void *arg, struct conduit_http_request *r,
-                      const void *body, size_t size)
-{
-    (void)arg;
-    (void)conduit_http_reply(r, 200, NULL, body, size);
-}
-
-static void serve_collect(void *arg, struct conduit_http_request *r)
-{
-    (void)arg;
-    conduit_http_collect(r, SIZE_MAX, collected, NULL);
 }
 
 /* ---- clients ---- */
@@ -400,8 +361,8 @@ static void answers_everybody(void **state)
     h_route(&s, "POST", "/chunks/:size", serve_chunks, NULL);
     h_route(&s, "GET", "/length/:size", serve_length, NULL);
     h_route(&s, "POST", "/length/:size", serve_length, NULL);
-    h_route(&s, "POST", "/echo/:size", serve_echo, NULL);
-    h_route(&s, "POST", "/collect/:size", serve_collect, NULL);
+    h_route(&s, "POST", "/echo/:size", t_http_echo, NULL);
+    h_route(&s, "POST", "/collect/:size", t_http_collect, NULL);
     for (unsigned i = 0; i < CLIENTS; i++) {
         open_client(&clients[i], &s, i, service->most);
     }

@@ -159,13 +159,23 @@ static void survives_any_depth(void **state)
 {
     struct conduit_error err;
     char *text = nested(100000, "[", "]");
+    char *dumped;
+    json_t *value;
 
     (void)state;
     assert_refused(text, CONDUIT_ELIMIT, "json: 1:65: nested");
-    /* Also where the caller sets no limit of his own: jansson has one. */
+    /* Also where the caller asks for no limit. */
     assert_null(parse_n(text, strlen(text), 200000, &err));
     assert_int_equal(err.code, CONDUIT_ELIMIT);
+    assert_non_null(strstr(err.text, "1:513: nested more than 512"));
     free(text);
+    text = nested(CONDUIT_JSON_DEPTH_MAX, "[", "]");
+    value = parse_n(text, strlen(text), 200000, &err);
+    dumped = json_dumps(value, 0);
+    assert_string_equal(dumped, text);
+    free(dumped);
+    free(text);
+    json_decref(value);
 }
 
 static void counts_no_brackets_in_strings(void **state)

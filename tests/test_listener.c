@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Listening: errors, wildcards, pausing, closing, and peers that do not open.
  */
-#include "support.h"
+#include "unix_support.h"
 
 #include "chop.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* conduit in a program that has an event_base of its own, and drives that. */
-#include "support.h"
+#include "unix_support.h"
 
 #include <event2/event.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@ static int setup(void **state)
     *state = f;
     f->base = event_base_new();
     assert_non_null(f->base);
-    t_env_init(&f->env, f->base);
+    t_env_init_base(&f->env, f->base);
     f->env.turning = true; /* whatever runs is libevent's doing */
     return 0;
 }

@@ -3,7 +3,7 @@
  * Ten thousand connections open at once, each end in a process of its own: that
  * they work, and what an idle one costs in memory.
  */
-#include "support.h"
+#include "unix_support.h"
 
 #include <signal.h>
 #include <sys/resource.h>
@@ -149,7 +149,7 @@ static void ten_thousand_connections(void **state)
         serve(ready[1]);
     }
     assert_int_equal(read(ready[0], &port, sizeof port), sizeof port);
-    t_env_init(&env, NULL);
+    t_env_init(&env);
     c->env = &env;
     before = env.mem.bytes;
     open_all(c, port);

@@ -261,6 +261,7 @@ static void a_rule_may_change_the_transport(void **state)
     struct conduit_conn *conn;
     const char *transport = NULL;
 
+    T_NEEDS("tcp+socket"); /* the URI that is dialled names it */
     t_listen(&s, env, "mem://inside", NULL);
     rewrite(env, "inside.test", "mem://inside");
     conn = t_dial_now(env, "tcp://svc.inside.test:80");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The options of TCP, as the system has them in the end, on both sides. */
-#include "support.h"
+#include "unix_support.h"
 
 #include <conduit/unix.h>
 

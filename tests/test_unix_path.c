@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Unix sockets in the file system: what is replaced, what is not, and modes. */
-#include "support.h"
+#include "unix_support.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -263,7 +263,7 @@ static int try_forbidden(void)
 
     memset(&env, 0, sizeof env);
     if (setgid(65534) != 0 || setuid(65534) != 0 ||
-        t_env_try(&env, NULL, &err) != 0) {
+        t_env_try(&env, &err) != 0) {
         return 3;
     }
     (void)conduit_listen(env.ctx, uri, NULL, on_nobody, NULL, &listener, &err);

@@ -119,11 +119,19 @@ static void check_good(struct t_env *env, const struct good *g)
     conduit_uri_free(env->ctx, u);
 }
 
+/* Not every platform has every transport: the others' URIs are left out. */
 static void good_uris_are_taken_apart(void **state)
 {
+    struct t_env *env = *state;
+    unsigned checked = 0;
+
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-        check_good(*state, &good[i]);
+        if (t_has_transport(good[i].transport)) {
+            check_good(env, &good[i]);
+            checked++;
+        }
     }
+    assert_true(checked >= 3); /* those of mem */
 }
 
 static const struct {
@@ -210,6 +218,25 @@ static const struct {
     {"fd://99999999999", CONDUIT_EURI, ""},
 };
 
+/* Whether the transports are there that a URI ends its scheme with, or that its
+ * refusal speaks of, where a platform may be without. */
+static bool can_be_judged(const char *text, const char *says)
+{
+    static const char *const ends[][2] = {{"tcp://", "tcp+socket"},
+                                          {"tcp+://", "tcp+socket"},
+                                          {"unix://", "unix"},
+                                          {"fd://", "fd"}};
+
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        if ((strstr(text, ends[i][0]) != NULL ||
+             strcmp(says, ends[i][1]) == 0) &&
+            !t_has_transport(ends[i][1])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void bad_uris_are_refused_with_a_reason(void **state)
 {
     struct t_env *env = *state;
@@ -218,8 +245,12 @@ static void bad_uris_are_refused_with_a_reason(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct conduit_uri *u = NULL;
         struct conduit_error err = {0};
-        int code = conduit_uri_parse(env->ctx, bad[i].text, &u, &err);
+        int code;
 
+        if (!can_be_judged(bad[i].text, bad[i].says)) {
+            continue;
+        }
+        code = conduit_uri_parse(env->ctx, bad[i].text, &u, &err);
         if (code == 0) {
             conduit_uri_free(env->ctx, u);
         }
@@ -245,18 +276,13 @@ static void lengths_are_limited(void **state)
     struct conduit_error err = {0};
 
     memset(text, 'a', sizeof text);
-    memcpy(text, "http://h/", 9);
+    memcpy(text, "http+mem://h/", 13);
     text[CONDUIT_URI_MAX] = '\0';
     assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), 0);
-    assert_int_equal(strlen(u->target), CONDUIT_URI_MAX - 8);
+    assert_int_equal(strlen(u->target), CONDUIT_URI_MAX - 12);
     conduit_uri_free(env->ctx, u);
     text[CONDUIT_URI_MAX] = 'a';
     text[CONDUIT_URI_MAX + 1] = '\0';
-    assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), CONDUIT_EURI);
-    memcpy(text, "tcp://h.", 8);
-    text[8 + 64] = ':';
-    text[8 + 65] = '1';
-    text[8 + 66] = '\0'; /* a label of 64 */
     assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), CONDUIT_EURI);
     memcpy(text, "mem://", 6);
     memset(text + 6, 'a', CONDUIT_NAME_MAX);
@@ -268,6 +294,25 @@ static void lengths_are_limited(void **state)
     assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), CONDUIT_EURI);
 }
 
+static void labels_are_limited(void **state)
+{
+    struct t_env *env = *state;
+    const char text[] =
+        "tcp://h."
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        ":1"; /* a label of 63 */
+    char longer[sizeof text + 1] = "tcp://a";
+    struct conduit_uri *u = NULL;
+    struct conduit_error err = {0};
+
+    T_NEEDS("tcp+socket");
+    assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), 0);
+    conduit_uri_free(env->ctx, u);
+    memcpy(longer + 7, text + 8, sizeof text - 8);
+    assert_int_equal(conduit_uri_parse(env->ctx, longer, &u, &err),
+                     CONDUIT_EURI);
+}
+
 /* The longest path of a Unix socket is 107 bytes and its NUL. */
 static void unix_paths_have_their_length(void **state)
 {
@@ -276,6 +321,7 @@ static void unix_paths_have_their_length(void **state)
     struct conduit_uri *u = NULL;
     struct conduit_error err = {0};
 
+    T_NEEDS("unix");
     memset(text + 8, 'a', 106);
     text[8 + 106] = '\0';
     assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), 0);
@@ -286,23 +332,38 @@ static void unix_paths_have_their_length(void **state)
     assert_int_equal(conduit_uri_parse(env->ctx, text, &u, &err), CONDUIT_EURI);
 }
 
+static bool is_listed(struct t_env *env, const char *wanted)
+{
+    const char *scheme;
+    const char *summary;
+
+    for (size_t i = 0; conduit_ctx_transport(env->ctx, i, &scheme, &summary);
+         i++) {
+        assert_true(strlen(summary) > 0);
+        if (strcmp(scheme, wanted) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As written in a URI, and once. */
 static void what_is_registered_is_listed(void **state)
 {
     struct t_env *env = *state;
     const char *scheme;
     const char *summary;
-    bool tcp = false;
-    size_t i = 0;
+    size_t n = 0;
 
-    while (conduit_ctx_transport(env->ctx, i, &scheme, &summary)) {
-        tcp = tcp || strcmp(scheme, "tcp+socket") == 0;
-        assert_true(strlen(summary) > 0);
-        i++;
+    while (t_transports[n] != NULL) {
+        assert_true(is_listed(env, t_transports[n]));
+        n++;
     }
-    assert_true(i >= 5);
-    assert_true(tcp); /* as written in a URI */
-    assert_int_equal(conduit_register_all(env->ctx), 0);
-    assert_false(conduit_ctx_transport(env->ctx, i, &scheme, &summary));
+    assert_true(is_listed(env, "chop"));
+    n++;
+    assert_int_equal(t_platform_register(env->ctx), 0);
+    assert_true(conduit_ctx_transport(env->ctx, n - 1, &scheme, &summary));
+    assert_false(conduit_ctx_transport(env->ctx, n, &scheme, &summary));
 }
 
 static void the_stack_of_tcp_can_be_chosen(void **state)
@@ -310,6 +371,7 @@ static void the_stack_of_tcp_can_be_chosen(void **state)
     struct t_env *env = *state;
     struct conduit_error err = {0};
 
+    T_NEEDS("tcp+socket");
     assert_int_equal(conduit_ctx_set_net(env->ctx, "socket", &err), 0);
     assert_int_equal(conduit_ctx_set_net(env->ctx, "direct", &err),
                      CONDUIT_ESCHEME);
@@ -322,6 +384,7 @@ int main(void)
         URI_TEST(good_uris_are_taken_apart),
         URI_TEST(bad_uris_are_refused_with_a_reason),
         URI_TEST(lengths_are_limited),
+        URI_TEST(labels_are_limited),
         URI_TEST(unix_paths_have_their_length),
         URI_TEST(what_is_registered_is_listed),
         URI_TEST(the_stack_of_tcp_can_be_chosen),

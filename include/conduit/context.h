@@ -35,6 +35,11 @@ enum conduit_log_level {
     CONDUIT_LOG_DEBUG
 };
 
+/* The level of that name ("error", "warn", "info", "debug"), or `otherwise`;
+ * the name may be NULL. */
+CONDUIT_API enum conduit_log_level
+conduit_log_level_named(const char *name, enum conduit_log_level otherwise);
+
 /* One line of log without newline; `layer` is a static string. */
 typedef void conduit_log_fn(void *arg, enum conduit_log_level level,
                             const char *layer, const char *text);

@@ -60,25 +60,11 @@ static void hold_standard_descriptors(void)
     }
 }
 
-static enum conduit_log_level log_level(void)
-{
-    const char *level = getenv("CONDUIT_LOG");
-
-    if (level == NULL) {
-        return CONDUIT_LOG_WARN;
-    }
-    if (strcmp(level, "debug") == 0) {
-        return CONDUIT_LOG_DEBUG;
-    }
-    if (strcmp(level, "info") == 0) {
-        return CONDUIT_LOG_INFO;
-    }
-    return strcmp(level, "error") == 0 ? CONDUIT_LOG_ERROR : CONDUIT_LOG_WARN;
-}
-
 int main(int argc, char **argv)
 {
-    struct conduit_ctx_options options = {.log_level = log_level()};
+    struct conduit_ctx_options options = {
+        .log_level = conduit_log_level_named(getenv("CONDUIT_LOG"),
+                                             CONDUIT_LOG_WARN)};
     struct conduit_error err;
     struct conduit_ctx *ctx;
     int status;

@@ -108,7 +108,9 @@ json_t *conduit_json_parse(struct conduit_ctx *ctx, const void *data,
                            struct conduit_error *err)
 {
     const char *text = size > 0 ? data : "";
-    unsigned limit = depth != 0 ? depth : CONDUIT_JSON_DEPTH;
+    unsigned asked = depth != 0 ? depth : CONDUIT_JSON_DEPTH;
+    unsigned limit = asked < CONDUIT_JSON_DEPTH_MAX ? asked
+                                                    : CONDUIT_JSON_DEPTH_MAX;
     size_t at = too_deep_at(text, size, limit);
     json_error_t why;
     json_t *value;

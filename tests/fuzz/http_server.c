@@ -8,6 +8,7 @@
  */
 #include "chop.h"
 #include "http/parser.h"
+#include "http_handlers.h"
 
 #include <conduit/http.h>
 #include <conduit/unix.h>
@@ -73,45 +74,6 @@ static void later(void *arg, struct conduit_http_request *r)
         }
     }
     (void)conduit_http_reply_error(r, 503, "too many");
-}
-
-static size_t echo_body(void *arg, struct conduit_http_request *r,
-                        const void *data, size_t n)
-{
-    long done;
-
-    (void)arg;
-    if (data == NULL) {
-        (void)conduit_http_end(r);
-        return 0;
-    }
-    done = conduit_http_write(r, data, n);
-    return done > 0 ? (size_t)done : 0;
-}
-
-static void echo_on(void *arg, struct conduit_http_request *r)
-{
-    (void)arg;
-    conduit_http_resume(r);
-}
-
-static void echo(void *arg, struct conduit_http_request *r)
-{
-    conduit_http_on_body(r, echo_body, arg);
-    conduit_http_on_writable(r, echo_on, NULL);
-    (void)conduit_http_begin(r, 200, NULL, CONDUIT_HTTP_UNKNOWN);
-}
-
-static void collected(void *arg, struct conduit_http_request *r,
-                      const void *body, size_t size)
-{
-    (void)arg;
-    (void)conduit_http_reply(r, 200, NULL, body, size);
-}
-
-static void collect(void *arg, struct conduit_http_request *r)
-{
-    conduit_http_collect(r, 100, collected, arg);
 }
 
 static void answer_kept(struct run *run)
@@ -198,22 +160,28 @@ static void dialed(void *arg, struct conduit_dial *dial,
 
 static void set_up(struct run *run, const char *uri)
 {
-    static const struct {
+    static size_t most = 100; /* bytes to collect */
+    const struct {
         const char *method;
         const char *pattern;
         conduit_http_handler *handler;
+        void *arg;
     } routes[] = {
-        {"GET", "/", now},       {"GET", "/a/:x/*y", now}, {"GET", "/l", later},
-        {"POST", "/l", later},   {"POST", "/e", echo},     {"GET", "/e", echo},
-        {"POST", "/c", collect},
+        {"GET", "/", now, NULL},
+        {"GET", "/a/:x/*y", now, NULL},
+        {"GET", "/l", later, run},
+        {"POST", "/l", later, run},
+        {"POST", "/e", t_http_echo, NULL},
+        {"GET", "/e", t_http_echo, NULL},
+        {"POST", "/c", t_http_collect, &most},
     };
     const struct conduit_http_options options = {.max_body = 100000};
     int code = conduit_http_server_new(run->ctx, &options, &run->server, NULL);
 
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
         code |= conduit_http_route(run->server, routes[i].method,
-                                   routes[i].pattern, routes[i].handler, run,
-                                   NULL);
+                                   routes[i].pattern, routes[i].handler,
+                                   routes[i].arg, NULL);
     }
     code |= conduit_http_server_listen(run->server, uri, NULL, NULL);
     code |= conduit_dial(run->ctx, uri, NULL, dialed, run, NULL, NULL);

@@ -5,22 +5,15 @@
 # because only that shows that names and bytes survive a C compiler. The rules
 # it writes for make are given to make and to ninja, whichever are here.
 #
-# CONDUIT_BIN is the folder of the programs, CONDUIT_SOURCE that of the source.
+# CONDUIT_SOURCE is the folder of the source.
 #
 # Dollars, backslashes and quotes in names are meant as they stand:
 # shellcheck disable=SC2016,SC1003
 
-set -euo pipefail
-: "${CONDUIT_BIN:?folder of conduit-assets}" "${CONDUIT_SOURCE:?folder of conduit}"
+# shellcheck source=tests/support/scripts.sh
+source "${BASH_SOURCE[0]%/*}/../support/scripts.sh"
+: "${CONDUIT_SOURCE:?folder of conduit}"
 tool=$CONDUIT_BIN/conduit-assets
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-
-die() {
-    printf 'FAILED: %s\n' "$1" >&2
-    exit 1
-}
 
 # refused STATUS MESSAGE ARGUMENT...: the tool must fail so and write nothing.
 refused() {

@@ -3,44 +3,10 @@
 #
 # The counter, its service and its client, as their users see them: over TCP and
 # a Unix socket, asked by curl, ended by SIGTERM, and started where it cannot be.
-#
-# CONDUIT_BIN is the folder of the programs.
-set -euo pipefail
-: "${CONDUIT_BIN:?folder of counter}"
-
-if ! command -v curl >/dev/null; then
-    echo "skipped: curl is not installed"
-    exit 77
-fi
-
-work=$(mktemp -d)
+# shellcheck source=tests/support/scripts.sh
+source "${BASH_SOURCE[0]%/*}/../support/scripts.sh"
+needs curl
 service=
-trap 'test -z "$service" || kill -9 "$service" 2>/dev/null || true
-      rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-cd "$work"
-
-die() {
-    printf 'FAILED at line %s: %s\n' "${BASH_LINENO[-2]}" "$*" >&2
-    cat errors >&2 2>/dev/null || true
-    exit 1
-}
-
-# until_so WHAT COMMAND...: tries for ten seconds.
-until_so() {
-    local what=$1 i
-    shift
-    for ((i = 0; i < 200; i++)); do
-        ! "$@" || return 0
-        sleep 0.05
-    done
-    die "waited in vain for: $what"
-}
-
-# is TEXT WANTED
-is() {
-    [[ $1 = "$2" ]] || die "'$1' is not '$2'"
-}
 
 # start NUMBER ARGUMENT...: starts the service, which has to say that it listens
 # so many times; the URIs are in ${uri[@]} then.
@@ -54,20 +20,18 @@ start() {
     : >lines
     "$CONDUIT_BIN/counter" "$@" >lines 2>errors &
     service=$!
+    pids=("$service")
     until_so "$n lines of counter $*" has_lines "$n"
     ! grep -v '^listening ' lines || die "$(<lines)"
     mapfile -t uri < <(sed 's/^listening //' lines)
 }
 
 # ended STATUS: the service ends by itself, and so.
-is_gone() {
-    ! kill -0 "$service" 2>/dev/null
-}
 ended() {
     local status=0
-    until_so 'the end of the service' is_gone
+    until_so 'the end of the service' is_gone "$service"
     wait "$service" || status=$?
-    service=
+    pids=()
     is "$status" "$1"
     is "$(<errors)" ''
 }
@@ -215,7 +179,7 @@ refuses() {
     ! "${over_tcp[@]}" "$http/" >/dev/null 2>&1
 }
 until_so 'the listener to close' refuses
-! is_gone || die "the service did not wait"
+! is_gone "$service" || die "the service did not wait"
 printf more >&5
 exec 5>&-
 wait "$asking"
@@ -253,6 +217,7 @@ exec 6>&-
 start 1 --listen "unix://$work/socket"
 kill -9 "$service"
 wait "$service" 2>/dev/null || true
+pids=()
 [[ -S socket ]] || die "no stale socket to try"
 start 1 --listen "unix://$work/socket"
 is "$("${over_unix[@]}" http://a/api/counter)" '{"counter":0}'

@@ -4,29 +4,9 @@
 # conduit fetch: what it sends, prints and answers to the shell. The server is
 # socat with a script that keeps the request and plays an answer from a file; the
 # exit statuses are compared with those of curl itself on the same server.
-#
-# CONDUIT_BIN is the folder of the programs.
-set -euo pipefail
-: "${CONDUIT_BIN:?folder of conduit}"
-
-for program in curl socat; do
-    if ! command -v "$program" >/dev/null; then
-        echo "skipped: $program is not installed"
-        exit 77
-    fi
-done
-
-work=$(mktemp -d)
-server=
-trap 'test -z "$server" || kill "$server" 2>/dev/null || true; rm -rf "$work"' \
-    EXIT
-trap 'exit 1' HUP INT TERM
-cd "$work"
-
-die() {
-    printf 'FAILED at line %s: %s\n' "${BASH_LINENO[-2]}" "$*" >&2
-    exit 1
-}
+# shellcheck source=tests/support/scripts.sh
+source "${BASH_SOURCE[0]%/*}/../support/scripts.sh"
+needs curl socat
 
 # fetch ARGUMENT...: its output is in out and err, its status in $status.
 status=0
@@ -41,8 +21,8 @@ expect() {
     [[ -z ${2:-} ]] || grep -qF -- "$2" err || die "no '$2': $(<err)"
 }
 
-# is FILE TEXT: all that is in the file, line ends at the end aside.
-is() {
+# holds FILE TEXT: and nothing else, line ends at the end aside.
+holds() {
     [[ $(<"$1") = "$2" ]] || die "$1 is: $(<"$1")"
 }
 
@@ -85,13 +65,9 @@ ok='HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 answer "$ok"
 
 socat UNIX-LISTEN:"$work/socket",fork EXEC:./serve 2>server.log &
-server=$!
+pids+=($!)
 uri=http+unix://${work//\//%2F}%2Fsocket
-for _ in $(seq 100); do
-    [[ ! -S socket ]] || break
-    sleep 0.05
-done
-[[ -S socket ]] || die "socat does not listen"
+until_so 'socat to listen' test -S socket
 
 # as_curl ARGUMENT...: both end with the same status on the same answer.
 as_curl() {
@@ -109,9 +85,9 @@ agent="User-Agent: ${agent/ //}"
 
 fetch "$uri/a/b?c=d"
 expect 0
-is out ok
-is err ''
-is request "GET /a/b?c=d HTTP/1.1
+holds out ok
+holds err ''
+holds request "GET /a/b?c=d HTTP/1.1
 Host: localhost
 $agent
 Accept: */*"
@@ -124,7 +100,7 @@ answer "$ok"
 fetch -X PATCH -H 'X-One: 1' -H 'accept: text/plain' -H 'X-Empty;' \
     -H 'User-Agent:' "$uri/"
 expect 0
-is request 'PATCH / HTTP/1.1
+holds request 'PATCH / HTTP/1.1
 Host: localhost
 X-One: 1
 accept: text/plain
@@ -134,8 +110,8 @@ Content-Length: 0'
 answer "$ok"
 fetch "$uri/" -d a=1 --data b=2 -H 'Host: example.org'
 expect 0
-is body 'a=1&b=2'
-is request "POST / HTTP/1.1
+holds body 'a=1&b=2'
+holds request "POST / HTTP/1.1
 $agent
 Accept: */*
 Content-Type: application/x-www-form-urlencoded
@@ -180,34 +156,34 @@ cmp big out
 timeout -k 5 30 "$CONDUIT_BIN/conduit" fetch "$uri/" | (sleep 0.5; cat) | cmp - big
 fetch -o file "$uri/"
 expect 0
-is out ''
+holds out ''
 cmp big file
 
 answer 'HTTP/1.1 404 Not Here\r\nX-Test:  a b\r\nContent-Length: 2\r\n\r\nno'
 fetch -i "$uri/"
 expect 0
-is out $'HTTP/1.1 404 Not Here\r\nX-Test: a b\r\nContent-Length: 2\r\n\r\nno'
+holds out $'HTTP/1.1 404 Not Here\r\nX-Test: a b\r\nContent-Length: 2\r\n\r\nno'
 fetch -I "$uri/"
 expect 0
-is out $'HTTP/1.1 404 Not Here\r\nX-Test: a b\r\nContent-Length: 2\r\n\r'
+holds out $'HTTP/1.1 404 Not Here\r\nX-Test: a b\r\nContent-Length: 2\r\n\r'
 grep -qx 'HEAD / HTTP/1.1' request || die "$(<request)"
 fetch -f -o never "$uri/"
 expect 22 'conduit: (22) the requested URL returned error: 404'
-is out ''
+holds out ''
 [[ ! -e never ]] || die "-f left a file"
 fetch -sf "$uri/"
 expect 22
-is err ''
+holds err ''
 fetch -sSf "$uri/"
 expect 22 'conduit: (22) '
 
 answer "$ok"
 fetch -v "$uri/v"
 expect 0
-is out ok
+holds out ok
 grep -qE "^\* attempt unix[: ].*/socket at [0-9.]+ ms for [0-9.]+ ms: connected\$" \
     err || die "$(<err)"
-is <(grep '^[><]' err) "> GET /v HTTP/1.1
+holds <(grep '^[><]' err) "> GET /v HTTP/1.1
 > Host: localhost
 > $agent
 > Accept: */*
@@ -228,17 +204,17 @@ ln -s kept link
 answer 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf'
 fetch -o kept "$uri/"
 expect 18
-is kept before
+holds kept before
 fetch -o new "$uri/"
 expect 18
 [[ ! -e new ]] || die "half a file"
 fetch -o kept http+unix://%2Fno%2Fsuch/
 expect 7
-is kept before
+holds kept before
 answer "$ok"
 fetch -o link "$uri/"
 expect 0
-is kept ok
+holds kept ok
 [[ -L link && $(stat -c %a kept) = 640 ]] || die "$(ls -l)"
 (umask 027 && fetch -o new "$uri/" && expect 0)
 [[ $(stat -c %a new) = 640 ]] || die "$(ls -l new)"
@@ -246,7 +222,7 @@ fetch -o /dev/null "$uri/"
 expect 0
 [[ -c /dev/null ]] || die "/dev/null was replaced"
 fetch -o - "$uri/"
-is out ok
+holds out ok
 fetch -o no/such/folder "$uri/"
 expect 23 'conduit: (23) cannot write to no/such/folder: No such file'
 [[ -z $(find . -name '*.??????' -print) ]] || die "left behind: $(ls)"
@@ -266,7 +242,7 @@ answer "$ok"
 mkfifo pipe
 (exec 3<>pipe && "$CONDUIT_BIN/conduit" fetch -o pipe "$uri/" &&
     head -c 2 <&3 >out)
-is out ok
+holds out ok
 
 # --- statuses ---------------------------------------------------------------
 
@@ -293,7 +269,7 @@ as_curl -m 0.3
 expect 28 'conduit: (28) http: not complete within 300 ms'
 answer 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal' 5
 as_curl -m 0.3
-is out hal
+holds out hal
 # Neither a slow giver nor a slow taker keeps a deadline from passing.
 fetch -m 0.3 -d @- "$uri/" < <(sleep 5)
 expect 28
@@ -324,7 +300,7 @@ kill -TERM "$fetching"
 status=0
 wait "$fetching" || status=$?
 expect 130 'conduit: (130) interrupted'
-is kept ok
+holds kept ok
 [[ -z $(find . -name '*.??????' -print) ]] || die "left behind: $(ls)"
 
 fetch http+unix://%2Fno%2Fsuch/

@@ -3,56 +3,17 @@
 #
 # The HTTP server as curl sees it: methods, bodies both ways, keeping
 # connections, waiting for 100, caching, ending in good order.
-#
-# CONDUIT_BIN is the folder of the programs.
-set -euo pipefail
-: "${CONDUIT_BIN:?folder of http_service}"
-
-if ! command -v curl >/dev/null; then
-    echo "skipped: curl is not installed"
-    exit 77
-fi
-
-work=$(mktemp -d)
-service=
-trap 'test -z "$service" || kill -9 "$service" 2>/dev/null || true
-      rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-cd "$work"
-
-die() {
-    printf 'FAILED at line %s: %s\n' "${BASH_LINENO[-2]}" "$*" >&2
-    cat errors log >&2 2>/dev/null || true
-    exit 1
-}
-
-# is TEXT WANTED
-is() {
-    [[ $1 = "$2" ]] || die "'$1' is not '$2'"
-}
+# shellcheck source=tests/support/scripts.sh
+source "${BASH_SOURCE[0]%/*}/../support/scripts.sh"
+needs curl
 
 # has FILE TEXT
 has() {
     grep -qF -- "$2" "$1" || die "no '$2' in: $(<"$1")"
 }
 
-# until_so WHAT COMMAND...: tries for ten seconds.
-until_so() {
-    local what=$1 i
-    shift
-    for ((i = 0; i < 200; i++)); do
-        ! "$@" || return 0
-        sleep 0.05
-    done
-    die "waited in vain for: $what"
-}
-
 listens() {
     (($(wc -l <lines) == 2))
-}
-
-is_gone() {
-    ! kill -0 "$service" 2>/dev/null
 }
 
 # ask ARGUMENT...: curl; what it says about the exchange is in log.
@@ -64,6 +25,7 @@ ask() {
 "$CONDUIT_BIN/http_service" tcp://127.0.0.1:0 "unix://$work/socket" \
     >lines 2>errors &
 service=$!
+pids=("$service")
 until_so 'the service' listens
 base=$(sed -n 's/^listening tcp/http/p' lines)
 
@@ -137,10 +99,10 @@ until_so 'a slow answer to begin' test -s slow
 kill -TERM "$service"
 wait "$slow" || die "the answer under way: curl answers $?"
 is "$(wc -c <slow)" 10240000
-until_so 'the end of the service' is_gone
+until_so 'the end of the service' is_gone "$service"
 status=0
 wait "$service" || status=$?
-service=
+pids=()
 is "$status" 0
 is "$(<errors)" ''
 echo 'curl is content'

@@ -3,6 +3,8 @@
  * http_service URI...: what http_curl.sh asks with curl. Prints where it
  * listens; ends in good order when it is asked to.
  */
+#include "http_handlers.h"
+
 #include <conduit/conduit.h>
 
 #include <stdio.h>
@@ -69,34 +71,6 @@ static void count(void *arg, struct conduit_http_request *r)
     send_count(NULL, r);
 }
 
-static size_t echo_body(void *arg, struct conduit_http_request *r,
-                        const void *data, size_t n)
-{
-    long done;
-
-    (void)arg;
-    if (data == NULL) {
-        (void)conduit_http_end(r);
-        return 0;
-    }
-    done = conduit_http_write(r, data, n);
-    return done > 0 ? (size_t)done : 0;
-}
-
-static void echo_on(void *arg, struct conduit_http_request *r)
-{
-    (void)arg;
-    conduit_http_resume(r);
-}
-
-static void echo(void *arg, struct conduit_http_request *r)
-{
-    conduit_http_on_body(r, echo_body, arg);
-    conduit_http_on_writable(r, echo_on, NULL);
-    (void)conduit_http_begin(r, 200, conduit_http_header(r, "Content-Type"),
-                             CONDUIT_HTTP_UNKNOWN);
-}
-
 static void collected(void *arg, struct conduit_http_request *r,
                       const void *body, size_t size)
 {
@@ -155,9 +129,9 @@ static int set_up(struct conduit_ctx *ctx, struct program *p,
         const char *pattern;
         conduit_http_handler *handler;
     } routes[] = {
-        {"GET", "/hello", hello},  {"GET", "/count/:blocks", count},
-        {"POST", "/hello", hello}, {"POST", "/echo", echo},
-        {"PUT", "/echo", echo},    {"POST", "/json", collect},
+        {"GET", "/hello", hello},      {"GET", "/count/:blocks", count},
+        {"POST", "/hello", hello},     {"POST", "/echo", t_http_echo},
+        {"PUT", "/echo", t_http_echo}, {"POST", "/json", collect},
     };
     const struct conduit_http_options options = {.max_body = 64u << 20};
     int code = conduit_http_server_new(ctx, &options, &p->server, err);

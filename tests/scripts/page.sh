@@ -6,42 +6,9 @@
 # and JSON (https://www.w3.org/TR/webdriver2/), so that conduit fetch is all
 # that is needed to talk to it. Nothing sleeps here: to find an element the
 # driver waits until there is one.
-#
-# CONDUIT_BIN is the folder of the programs.
-set -euo pipefail
-: "${CONDUIT_BIN:?folder of counter and conduit}"
-
-for program in chromium chromedriver; do
-    if ! command -v "$program" >/dev/null; then
-        echo "skipped: $program is not installed"
-        exit 77
-    fi
-done
-
-work=$(mktemp -d)
-pids=()
-clean_up() {
-    local pid
-    for pid in "${pids[@]}"; do # some lead a process group
-        kill -KILL -- "$pid" "-$pid" || true
-    done
-    wait
-    rm -rf "$work"
-} 2>/dev/null
-trap clean_up EXIT
-trap 'exit 1' HUP INT TERM
-cd "$work"
-
-die() {
-    printf 'FAILED at line %s: %s\n' "${BASH_LINENO[-2]}" "$*" >&2
-    cat errors >&2 2>/dev/null || true
-    exit 1
-}
-
-# is TEXT WANTED
-is() {
-    [[ $1 = "$2" ]] || die "'$1' is not '$2'"
-}
+# shellcheck source=tests/support/scripts.sh
+source "${BASH_SOURCE[0]%/*}/../support/scripts.sh"
+needs chromium chromedriver
 
 # start NAME PATTERN COMMAND...: starts a program and reads what it prints, by
 # the descriptor ${output[NAME]}, up to the line that matches; what the

@@ -2,12 +2,8 @@
 /* A context with counted memory and descriptors, and turns of its loop. */
 #include "support.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <ftw.h>
 #include <malloc.h>
 #include <time.h>
-#include <unistd.h>
 
 #define WAIT_MS 30000u
 #define WAIT_TURNS 5000000u
@@ -60,44 +56,45 @@ static void keep_log(void *arg, enum conduit_log_level level, const char *layer,
     }
 }
 
-int t_env_try(struct t_env *env, struct event_base *base,
-              struct conduit_error *err)
+void t_env_options(struct t_env *env, struct conduit_ctx_options *options)
 {
-    struct conduit_ctx_options options = {
+    *options = (struct conduit_ctx_options){
         .allocator = {count_resize, count_release, &env->mem},
         .log = keep_log,
         .log_arg = env,
         .log_level = CONDUIT_LOG_INFO,
     };
+    env->fds = t_fd_count();
+}
+
+int t_env_made(struct t_env *env)
+{
+    env->loop = conduit_ctx_loop(env->ctx);
+    return t_platform_register(env->ctx);
+}
+
+int t_env_try(struct t_env *env, struct conduit_error *err)
+{
+    struct conduit_ctx_options options;
     int rc;
 
-    env->fds = t_fd_count();
-    rc = conduit_unix_new(base, &options, &env->ctx, err);
+    t_env_options(env, &options);
+    rc = t_platform_new(&options, &env->ctx, err);
     if (rc != 0) {
         env->ctx = NULL;
         return rc;
     }
-    env->loop = conduit_ctx_loop(env->ctx);
-    return conduit_register_all(env->ctx);
+    return t_env_made(env);
 }
 
-void t_env_init(struct t_env *env, struct event_base *base)
+void t_env_init(struct t_env *env)
 {
     struct conduit_error err = {0};
 
     memset(env, 0, sizeof *env);
-    if (t_env_try(env, base, &err) != 0) {
+    if (t_env_try(env, &err) != 0) {
         fail_msg("no context: %s", err.text);
     }
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag,
-                      struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
 }
 
 void t_env_fini(struct t_env *env)
@@ -105,9 +102,7 @@ void t_env_fini(struct t_env *env)
     env->ending = true;
     conduit_ctx_free(env->ctx);
     env->ctx = NULL;
-    if (env->dir[0] != '\0') {
-        (void)nftw(env->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    }
+    t_platform_clean(env);
     if (env->fault[0] != '\0') {
         fail_msg("%s", env->fault);
     }
@@ -125,7 +120,7 @@ int t_setup(void **state)
 
     assert_non_null(env);
     *state = env;
-    t_env_init(env, NULL);
+    t_env_init(env);
     return 0;
 }
 
@@ -144,16 +139,14 @@ int t_teardown(void **state)
     return 0;
 }
 
-const char *t_dir(struct t_env *env)
+bool t_has_transport(const char *scheme)
 {
-    const char *tmp = getenv("TMPDIR");
-
-    if (env->dir[0] == '\0') {
-        (void)snprintf(env->dir, sizeof env->dir, "%s/conduit.XXXXXX",
-                       tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
-        assert_non_null(mkdtemp(env->dir));
+    for (size_t i = 0; t_transports[i] != NULL; i++) {
+        if (strcmp(t_transports[i], scheme) == 0) {
+            return true;
+        }
     }
-    return env->dir;
+    return false;
 }
 
 void t_fault(struct t_env *env, const char *fmt, ...)
@@ -225,19 +218,4 @@ void t_wait_turn(struct t_wait *wait, unsigned ms, const char *what,
         ms = 0;
     }
     t_turn(wait->env, ms);
-}
-
-int t_fd_count(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int n = 0;
-
-    if (dir == NULL) {
-        return -1;
-    }
-    while (readdir(dir) != NULL) {
-        n++;
-    }
-    (void)closedir(dir);
-    return n;
 }

@@ -5,6 +5,10 @@
  * records what it is told and streams bytes that can be checked. Names start
  * with t_.
  *
+ * Tests that include this and nothing of a system run wherever conduit does,
+ * also in a guest without one; what they ask of the platform is declared at the
+ * end. unix_support.h has what only a Unix can do.
+ *
  * Every callback that passes through here is checked against two rules of
  * connections: it comes from the loop and from nowhere else, and at most once a
  * turn. Callbacks never assert, since that would jump out of the library: they
@@ -25,9 +29,6 @@
 
 #include <conduit/conn.h>
 #include <conduit/resolver.h>
-#include <conduit/unix.h>
-
-struct event_base;
 
 /* ---- memory ------------------------------------------------------------- */
 
@@ -52,16 +53,20 @@ struct t_env {
     char fault[256];
     char log[8192]; /* what was logged, a line each */
     size_t log_size;
-    int fds; /* open before the context was made */
-    char dir[64];
+    int fds;      /* open before the context was made */
+    char dir[64]; /* of t_dir(); empty: none was asked for */
 };
 
-/* Makes a context with every transport of the build; base may be NULL. */
-void t_env_init(struct t_env *env, struct event_base *base);
+/* Makes a context with every transport of the platform. */
+void t_env_init(struct t_env *env);
 
 /* As t_env_init, but says whether it worked: memory may be set to fail. */
-int t_env_try(struct t_env *env, struct event_base *base,
-              struct conduit_error *err);
+int t_env_try(struct t_env *env, struct conduit_error *err);
+
+/* The two halves of it, for a context that is made in another way: what to make
+ * it with, and what to do with env->ctx then. */
+void t_env_options(struct t_env *env, struct conduit_ctx_options *options);
+int t_env_made(struct t_env *env);
 
 /* Frees it; fails when memory or descriptors are left. */
 void t_env_fini(struct t_env *env);
@@ -71,8 +76,16 @@ int t_setup(void **state);
 int t_teardown(void **state);
 #define T_TEST(f) cmocka_unit_test_setup_teardown(f, t_setup, t_teardown)
 
-/* A directory for this test's files; it goes with the environment. */
-const char *t_dir(struct t_env *env);
+/* Whether the platform has a transport, by its scheme as in "tcp+socket". A
+ * test that needs one that is not there is skipped. */
+bool t_has_transport(const char *scheme);
+#define T_NEEDS(scheme)                                        \
+    do {                                                       \
+        if (!t_has_transport(scheme)) {                        \
+            print_message("no %s on this platform\n", scheme); \
+            skip();                                            \
+        }                                                      \
+    } while (0)
 
 /* Notes a fault; the first one is kept. */
 void t_fault(struct t_env *env, const char *fmt, ...)
@@ -221,25 +234,22 @@ void t_connect(struct t_pair *pair, struct t_env *env, const char *uri,
 /* Closes both, and waits until that is done. */
 void t_disconnect(struct t_pair *pair);
 
-/* ---- the system's own sockets ------------------------------------------- */
+/* ---- what the platform gives -------------------------------------------- */
 
-int t_fd_count(void);
-bool t_have_ipv6(void);
+/* A context, as conduit_unix_new() or its like makes one. */
+int t_platform_new(const struct conduit_ctx_options *options,
+                   struct conduit_ctx **out, struct conduit_error *err);
 
-/* A blocking socket bound to a loopback address; port 0 is filled in. */
-int t_raw_bind(const char *address, uint16_t *port);
+/* Registers its transports, which are these, and NULL. */
+int t_platform_register(struct conduit_ctx *ctx);
+extern const char *const t_transports[];
 
-/* The same, listening. */
-int t_raw_listen(const char *address, uint16_t *port, int backlog);
-int t_raw_connect(const char *address, uint16_t port);
-int t_raw_listen_unix(const char *path); /* '@': abstract */
-int t_raw_connect_unix(const char *path);
-int t_raw_accept(int fd);
+/* A directory for this test's files, which goes with the environment. NULL
+ * where there are no files. */
+const char *t_dir(struct t_env *env);
+void t_platform_clean(struct t_env *env); /* removes it */
 
-/*
- * A port that swallows: connections to it neither succeed nor fail. Fills both
- * descriptors to be closed afterwards.
- */
-void t_raw_silent(const char *address, uint16_t *port, int fds[2]);
+int t_fd_count(void);   /* open descriptors; 0 where there are no such */
+bool t_have_ipv6(void); /* the system's loopback has an IPv6 address */
 
 #endif

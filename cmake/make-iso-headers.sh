@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
 #
-#   make-headers.sh DIR
+#   make-iso-headers.sh DIR [COMPILER]
 #
 # Fills DIR with the headers of ISO C11 and jansson's, and nothing else. What
 # compiles with -nostdinc against it needs no operating system. The headers are
@@ -9,11 +9,11 @@
 # glibc's drag in a tree of files of their own.
 set -euo pipefail
 
-dir=${1:?usage: make-headers.sh DIR}
-musl=/usr/include/$(gcc -dumpmachine)
-musl=${musl%-gnu}-musl
+dir=${1:?usage: make-iso-headers.sh DIR [COMPILER]}
+compiler=${2:-gcc}
+musl=/usr/include/x86_64-linux-musl
 [[ -f $musl/features.h ]] || {
-    echo "make-headers.sh: no headers in $musl (package musl-dev)" >&2
+    echo "make-iso-headers.sh: no headers in $musl (package musl-dev)" >&2
     exit 1
 }
 
@@ -31,7 +31,7 @@ for name in "${bits[@]}"; do
     cp "$musl/bits/$name.h" "$dir/bits/"
 done
 # Not a library's business, so musl has none.
-cp "$(gcc -print-file-name=include/stdatomic.h)" "$dir/"
+cp "$("$compiler" -print-file-name=include/stdatomic.h)" "$dir/"
 for name in jansson jansson_config; do
     cp "$(pkg-config --variable=includedir jansson)/$name.h" "$dir/"
 done

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The system's own sockets, blocking, for peers that are not conduit. */
-#include "support.h"
+#include "unix_support.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

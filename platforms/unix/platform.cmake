@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: ISC
+#
+# Unix: the system's C library, libevent and jansson.
+
+pkg_check_modules(libevent_core REQUIRED IMPORTED_TARGET libevent_core>=2.1)
+pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson>=2.13)
+
+file(GLOB conduit_platform_sources CONFIGURE_DEPENDS
+     src/transports/socket*.c platforms/unix/*.c)
+set(conduit_start_sources "${PROJECT_SOURCE_DIR}/platforms/unix/main.c")
+list(REMOVE_ITEM conduit_platform_sources ${conduit_start_sources})
+set_source_files_properties(
+    ${conduit_platform_sources} ${conduit_start_sources}
+    PROPERTIES COMPILE_DEFINITIONS _GNU_SOURCE)
+
+set(conduit_private_includes
+    "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/platforms/unix")
+set(conduit_shared ON) # there is a shared library, too
+set(conduit_core_needs PkgConfig::jansson)
+set(conduit_platform_needs PkgConfig::libevent_core PkgConfig::jansson)
+set(conduit_public_needs PkgConfig::jansson)
+set(conduit_private_needs PkgConfig::libevent_core)
+set(conduit_start_needs)

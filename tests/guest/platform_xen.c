@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: ISC */
+/* The platform's part of the tests in a Xen guest. */
+#include "support.h"
+
+#include "xen_platform.h"
+
+int t_platform_new(const struct conduit_ctx_options *options,
+                   struct conduit_ctx **out, struct conduit_error *err)
+{
+    return cdt_xen_new(options, out, err);
+}
