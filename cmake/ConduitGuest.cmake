@@ -49,11 +49,13 @@ file(COPY "${CONDUIT_JANSSON_INCLUDE_DIR}/jansson.h"
      DESTINATION "${CONDUIT_GUEST_HEADERS}" FOLLOW_SYMLINK_CHAIN)
 
 # How code is generated: no position independence, nothing that needs a loader.
-# Frame pointers are for the backtraces of traps.
+# Frame pointers are for the backtraces of traps; a frame larger than a page
+# touches each, so that none steps over what guards the stack.
 add_library(conduit_guest_code INTERFACE)
 target_compile_options(conduit_guest_code INTERFACE
     -nostdinc -fno-pic -fno-pie -fno-omit-frame-pointer -fcf-protection=none
-    -fno-asynchronous-unwind-tables -fno-unwind-tables)
+    -fno-asynchronous-unwind-tables -fno-unwind-tables
+    -fstack-clash-protection)
 
 # That, with the C library's headers, and how an image is linked. What the start
 # code has in place of the C library's, or for jansson, which comes behind it, is

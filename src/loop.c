@@ -246,8 +246,7 @@ static void wait(struct conduit_loop *loop, uint64_t ns)
 
 int conduit_loop_run(struct conduit_loop *loop)
 {
-    loop->stop = false;
-    for (;;) {
+    while (!loop->stop) {
         uint64_t ns = conduit_loop_step(loop);
 
         if (loop->stop) {

@@ -347,6 +347,17 @@ static void a_shutdown_is_asked_for(void **state)
     assert_int_equal(asked, 1);
 }
 
+static void a_stop_before_the_run_counts(void **state)
+{
+    struct t_env *env = *state;
+
+    conduit_loop_stop(env->loop);
+    assert_int_equal(conduit_loop_run(env->loop), 0);
+    conduit_ctx_on_shutdown(env->ctx, NULL, NULL);
+    conduit_ctx_shutdown(env->ctx);
+    assert_int_equal(conduit_loop_run(env->loop), 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -361,6 +372,7 @@ int main(void)
         T_TEST(a_poller_may_remove_itself),
         T_TEST(run_returns_when_stopped_and_runs_again),
         T_TEST(a_shutdown_is_asked_for),
+        T_TEST(a_stop_before_the_run_counts),
     };
 
     return cmocka_run_group_tests_name("post", tests, NULL, NULL);

@@ -73,7 +73,8 @@ CONDUIT_API uint64_t conduit_loop_now(const struct conduit_loop *loop);
  */
 CONDUIT_API int conduit_loop_run(struct conduit_loop *loop);
 
-/* Makes conduit_loop_run() return after the turn in which this is called. */
+/* Makes conduit_loop_run() return after the turn in which this is called, or at
+ * once when it has not begun. */
 CONDUIT_API void conduit_loop_stop(struct conduit_loop *loop);
 
 /*

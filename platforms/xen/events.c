@@ -88,8 +88,9 @@ void cdt_events_wait(struct cdt_events *events, uint64_t until)
 {
     struct cdt_xen *xen = events->xen;
 
-    /* To Xen 0 means no limit; here it is a time long past. */
-    if (until == UINT64_MAX) {
+    /* To Xen 0 means no limit, and so does what its signed numbers cannot hold;
+     * here 0 is a time long past. */
+    if (until > INT64_MAX) {
         until = 0;
     } else if (until == 0) {
         until = 1;

@@ -13,14 +13,18 @@ conformance.mem.chop
 http
 core
 memory
+clang
 start-up
 exhaust
 trap.write
 trap.execute
 trap.stack
+trap.leap
 trap.null
 abort
 status
+command-line
+input
 shutdown
 reboot
 suspend
@@ -47,6 +51,16 @@ test_memory() {
     start counter-client '--self --time mem://counter' memory=8 &&
         await_end poweroff &&
         expect_line '^mem://counter	{"counter":1}	[0-9]* us$'
+}
+
+# The same by another compiler.
+test_clang() {
+    images=/host/bin-clang
+    start counter-client '--self mem://counter' && await_end poweroff &&
+        expect_line '^{"counter":1}$'
+    status=$?
+    images=/host/bin
+    return $status
 }
 
 # us from the guest's entry to conduit_main().
@@ -90,6 +104,7 @@ test_trap_execute() {
     trap_in execute 'an instruction in memory that holds none'
 }
 test_trap_stack() { trap_in stack 'the stack is full'; }
+test_trap_leap() { trap_in leap 'the stack is full'; }
 
 test_trap_null() { trap_in null 'a null pointer'; }
 test_abort() {
@@ -102,6 +117,21 @@ test_abort() {
 test_status() {
     start guest-trap exit3 && await_end crash &&
         expect_line '^conduit: guest-trap ended with status 3$'
+}
+
+# What goes wrong before the program has begun is told as well.
+test_command_line() {
+    start counter "'" && await_end crash &&
+        expect_line "^conduit: command line: a ' is not closed"
+}
+
+# While it reads, it hears the host; and Enter ends a line.
+test_input() {
+    start guest-trap read && await_line '^reading$' || return
+    ask xl shutdown "$guest" || return
+    tty=$(xenstore-read "/local/domain/$domid/console/tty") &&
+        printf 'hello\r' >"$tty" &&
+        await_line '^read: hello$' && await_end poweroff
 }
 
 start_service() {

@@ -43,6 +43,7 @@ struct piece {
  * its start, the heap gets the rest. */
 static struct piece room;
 static struct cdt_cmdline cmdline;
+static char cmdline_text[4096];
 
 /* entry.S calls it. */
 _Noreturn void cdt_boot(const struct hvm_start_info *info);
@@ -83,10 +84,24 @@ static void print_number(uint64_t number, unsigned base, unsigned digits)
     print(buf + at, sizeof buf - at);
 }
 
+/* These are last words: they wait for a console that is behind, once. */
+static void await_console(void)
+{
+    static bool waited;
+
+    if (cdt_guest.console.lost > 0 && !waited) {
+        waited = true;
+        cdt_console_drain(&cdt_guest.console,
+                          cdt_guest.xen->ops->now(cdt_guest.xen) +
+                              CONSOLE_DRAIN_NS);
+    }
+}
+
 void cdt_guest_print(const char *format, ...)
 {
     va_list args;
 
+    await_console();
     va_start(args, format);
     while (*format != '\0') {
         size_t plain = strcspn(format, "%");
@@ -175,13 +190,6 @@ static void keep(uint64_t at, uint64_t size)
     }
 }
 
-static void keep_text(uint64_t at)
-{
-    if (at != 0) {
-        keep(at, strlen((const char *)(uintptr_t)at) + 1);
-    }
-}
-
 static bool find_room(const struct hvm_start_info *info)
 {
     const struct hvm_memmap_table_entry *map = memory_map(info);
@@ -194,7 +202,6 @@ static bool find_room(const struct hvm_start_info *info)
             room = (struct piece){(uintptr_t)cdt_image_end, p.to};
             keep((uintptr_t)info, sizeof *info);
             keep(info->memmap_paddr, info->memmap_entries * sizeof *map);
-            keep_text(info->cmdline_paddr);
             return room.from < room.to;
         }
     }
@@ -241,8 +248,7 @@ static bool init_memory(const struct hvm_start_info *info)
 {
     struct xencons_interface *ring;
 
-    if (!find_room(info) || !cdt_paging_init(boot_page) ||
-        !cdt_paging_image() ||
+    if (!cdt_paging_init(boot_page) || !cdt_paging_image() ||
         !cdt_paging_map((uintptr_t)cdt_image_end, room.to, CDT_WRITE)) {
         return false;
     }
@@ -285,15 +291,22 @@ static void init_entropy(void)
     }
 }
 
-static void parse_cmdline(const struct hvm_start_info *info)
+/* Takes a copy while it is mapped. */
+static void keep_cmdline(const struct hvm_start_info *info)
 {
-    static char empty[1];
-    char *line = info->cmdline_paddr != 0
-                     ? (char *)(uintptr_t)info->cmdline_paddr
-                     : empty;
-    const char *why;
+    const char *text = (const char *)(uintptr_t)info->cmdline_paddr;
 
-    if (cdt_cmdline_parse(&cmdline, line, &why) != 0) {
+    if (text != NULL) {
+        memcpy(cmdline_text, text, strnlen(text, sizeof cmdline_text));
+    }
+}
+
+static void parse_cmdline(void)
+{
+    const char *why = "longer than 4095 bytes";
+
+    if (cmdline_text[sizeof cmdline_text - 1] != '\0' ||
+        cdt_cmdline_parse(&cmdline, cmdline_text, &why) != 0) {
         cdt_guest_print("conduit: command line: %s\n", why);
         cdt_guest_end(SHUTDOWN_crash);
     }
@@ -341,6 +354,7 @@ static _Noreturn void start_libc(void)
 void cdt_boot(const struct hvm_start_info *info)
 {
     cdt_guest.xen = cdt_guest_xen();
+    cdt_events_init(&cdt_guest.events, cdt_guest.xen);
     if (info->magic != XEN_HVM_START_MAGIC_VALUE || info->version < 1 ||
         !cdt_hypercall_init()) {
         cdt_guest_print("conduit: not started by Xen 4.11 or later as PVH\n");
@@ -348,16 +362,22 @@ void cdt_boot(const struct hvm_start_info *info)
             __asm__ volatile("hlt");
         }
     }
-    if (cdt_guest_share() != 0 || !init_memory(info)) {
-        cdt_guest_crash("no memory for the image's tables");
+    keep_cmdline(info);
+    if (cdt_guest_share() != 0) {
+        cdt_guest_crash("Xen does not share its page");
+    }
+    if (!find_room(info)) {
+        cdt_guest_crash("the memory map has no room behind the image");
+    }
+    if (!init_memory(info)) {
+        cdt_guest_crash("too little memory for page tables");
     }
     cdt_trap_init();
     cdt_syscall_init();
     cdt_guest.entered = cdt_clock_at(&cdt_shared_info.vcpu_info[0].time,
                                      cdt_entry_tsc);
-    cdt_events_init(&cdt_guest.events, cdt_guest.xen);
     init_heap();
     init_entropy();
-    parse_cmdline(info);
+    parse_cmdline();
     start_libc();
 }

@@ -16,6 +16,7 @@
 #define CR4_LONG 0x620          /* OSXMMEXCPT, OSFXSR, PAE */
 #define MSR_EFER 0xc0000080
 #define EFER_LONG 0x901         /* NXE, LME, SCE */
+#define MSR_FS_BASE 0xc0000100
 #define CODE 8
 #define DATA 16
 
@@ -71,6 +72,10 @@ cdt_entry:
         fninit
         movl    $cdt_stack_top, %esp    /* clears the upper half */
         xorl    %ebp, %ebp              /* a backtrace ends here */
+        movl    $MSR_FS_BASE, %ecx      /* stack protectors read %fs:0x28 */
+        movl    $early_tls, %eax
+        xorl    %edx, %edx
+        wrmsr
         movl    %ebx, %edi
         call    cdt_boot
         ud2
@@ -96,17 +101,19 @@ early_pdpt:
         .skip   4096
 early_pd:
         .skip   4096
-        .align 8
+        .align 16
+early_tls:                      /* until musl has its own */
+        .skip   64
         .globl cdt_entry_tsc
 cdt_entry_tsc:
         .skip   8
 
-/* The page below the stack is taken out of the page tables. */
+/* What is below the stack is not in the page tables. */
         .section .stack, "aw", @nobits
         .align 4096
         .globl cdt_stack_guard, cdt_stack, cdt_stack_top
 cdt_stack_guard:
-        .skip   4096
+        .skip   CDT_STACK_GUARD
 cdt_stack:
         .skip   CDT_STACK_SIZE
 cdt_stack_top:

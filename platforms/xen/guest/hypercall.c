@@ -2,8 +2,6 @@
 /* Finding Xen. The leaves of CPUID are those of Xen's arch-x86/cpuid.h. */
 #include "hypercall.h"
 
-#include <cpuid.h>
-
 #include <xen/arch-x86/cpuid.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/params.h>
@@ -20,7 +18,11 @@ static struct leaf cpuid(uint32_t number)
 {
     struct leaf leaf;
 
-    __cpuid(number, leaf.eax, leaf.ebx, leaf.ecx, leaf.edx);
+    /* Not <cpuid.h>'s: clang 14 loses rbx by it where ECX is not used. */
+    __asm__ volatile("cpuid"
+                     : "=a"(leaf.eax), "=b"(leaf.ebx), "=c"(leaf.ecx),
+                       "=d"(leaf.edx)
+                     : "a"(number), "c"(0));
     return leaf;
 }
 

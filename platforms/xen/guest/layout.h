@@ -9,6 +9,10 @@
 
 #define CDT_STACK_SIZE 262144
 
+/* More than the largest frame of what was compiled without probing its stack,
+ * musl's printf. */
+#define CDT_STACK_GUARD 16384
+
 #ifndef __ASSEMBLER__
 #include <stdint.h>
 
@@ -23,7 +27,7 @@ extern char cdt_text_start[];
 extern char cdt_text_end[];
 
 /* entry.S */
-extern char cdt_stack_guard[]; /* a page that is not mapped */
+extern char cdt_stack_guard[]; /* CDT_STACK_GUARD bytes, not mapped */
 extern char cdt_stack[];
 extern char cdt_stack_top[];
 extern char cdt_hypercall_page[];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Four levels of page tables (Intel SDM volume 3, 4.5). Large pages of 2 MiB
- * wherever a whole one has the same rights; one that is mapped again in part is
- * never needed, since the image is mapped before the memory around it.
+ * wherever a whole one has the same rights and nothing of it was mapped before;
+ * none is ever cut up.
  */
 #include "paging.h"
 
@@ -85,16 +85,6 @@ bool cdt_paging_map(uint64_t from, uint64_t to, enum cdt_rights rights)
     return true;
 }
 
-void cdt_paging_unmap(uint64_t at)
-{
-    uint64_t *entry = walk(at, 0, false);
-
-    if (entry != NULL) {
-        *entry = 0;
-        __asm__ volatile("invlpg (%0)" : : "r"(at) : "memory");
-    }
-}
-
 bool cdt_paging_init(void *(*page)(void))
 {
     new_page = page;
@@ -107,15 +97,14 @@ bool cdt_paging_image(void)
     uint64_t start = (uintptr_t)cdt_image_start;
     uint64_t rodata = (uintptr_t)cdt_rodata_start;
     uint64_t data = (uintptr_t)cdt_data_start;
+    uint64_t guard = (uintptr_t)cdt_stack_guard;
+    uint64_t stack = (uintptr_t)cdt_stack;
     uint64_t end = (uintptr_t)cdt_image_end;
 
-    if (!cdt_paging_map(start, rodata, CDT_EXECUTE) ||
-        !cdt_paging_map(rodata, data, CDT_READ) ||
-        !cdt_paging_map(data, end, CDT_WRITE)) {
-        return false;
-    }
-    cdt_paging_unmap((uintptr_t)cdt_stack_guard);
-    return true;
+    return cdt_paging_map(start, rodata, CDT_EXECUTE) &&
+           cdt_paging_map(rodata, data, CDT_READ) &&
+           cdt_paging_map(data, guard, CDT_WRITE) &&
+           cdt_paging_map(stack, end, CDT_WRITE);
 }
 
 void cdt_paging_use(void)

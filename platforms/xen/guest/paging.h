@@ -13,14 +13,11 @@
 enum cdt_rights { CDT_READ, CDT_WRITE, CDT_EXECUTE };
 
 /*
- * Maps [from, to), whole pages, to itself, over what was there. Tables are made
+ * Maps [from, to), whole pages that were not mapped, to itself. Tables are made
  * of pages that `page` gives, which are cleared and 4,096 bytes. false: there
  * are none.
  */
 bool cdt_paging_map(uint64_t from, uint64_t to, enum cdt_rights rights);
-
-/* Takes one page out. */
-void cdt_paging_unmap(uint64_t at);
 
 /* Where tables get their memory: `page` answers NULL when there is none. Begins
  * with empty tables. */

@@ -14,7 +14,9 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -67,10 +69,55 @@ static long write_console(long fd, const struct iovec *iov, long n)
         return -EBADF;
     }
     for (long i = 0; i < n; i++) {
-        cdt_console_write(&cdt_guest.console, iov[i].iov_base, iov[i].iov_len);
+        if (cdt_guest.console.ring != NULL) {
+            cdt_console_write(&cdt_guest.console, iov[i].iov_base,
+                              iov[i].iov_len);
+        }
         done += (long)iov[i].iov_len;
     }
     return done;
+}
+
+/*
+ * Sleeps until something has happened, `until` at the latest. What happens is
+ * taken note of as in the loop, so that the host's wishes are heard by a
+ * program that waits elsewhere.
+ */
+static void wait_for_events(uint64_t until)
+{
+    if (cdt_events_run(&cdt_guest.events) == 0) {
+        cdt_events_wait(&cdt_guest.events, until);
+    }
+}
+
+/* Ends a sleep, and no more. */
+static void typed(struct cdt_port *port)
+{
+    (void)port;
+}
+
+/* What was typed, with the end of a line as a terminal's driver has it. */
+static long read_line(char *buf, size_t n)
+{
+    struct cdt_port port = {cdt_guest.console.port, typed};
+    size_t got = 0;
+
+    if (cdt_events_add(&cdt_guest.events, &port) != 0) {
+        return -EIO;
+    }
+    while (got == 0) {
+        got = cdt_console_read(&cdt_guest.console, buf, n, 0);
+        if (got == 0) {
+            wait_for_events(UINT64_MAX);
+        }
+    }
+    cdt_events_remove(&cdt_guest.events, &port);
+    for (size_t i = 0; i < got; i++) {
+        if (buf[i] == '\r') {
+            buf[i] = '\n';
+        }
+    }
+    return (long)got;
 }
 
 /* Fills the first part that has room, as a terminal would. */
@@ -79,10 +126,12 @@ static long read_console(long fd, const struct iovec *iov, long n)
     if (fd != 0) {
         return -EBADF;
     }
+    if (cdt_guest.console.ring == NULL) {
+        return 0;
+    }
     for (long i = 0; i < n; i++) {
         if (iov[i].iov_len > 0) {
-            return (long)cdt_console_read(&cdt_guest.console, iov[i].iov_base,
-                                          iov[i].iov_len, UINT64_MAX);
+            return read_line(iov[i].iov_base, iov[i].iov_len);
         }
     }
     return 0;
@@ -111,7 +160,12 @@ static struct timespec to_timespec(uint64_t ns)
 
 static uint64_t to_ns(const struct timespec *time)
 {
-    return (uint64_t)time->tv_sec * SECOND + (uint64_t)time->tv_nsec;
+    uint64_t seconds = (uint64_t)time->tv_sec;
+
+    if (seconds > SECONDS_MAX) {
+        seconds = SECONDS_MAX;
+    }
+    return seconds * SECOND + (uint64_t)time->tv_nsec;
 }
 
 static long read_clock(long clock, struct timespec *out)
@@ -137,7 +191,7 @@ static long read_clock(long clock, struct timespec *out)
 static void sleep_until(uint64_t until)
 {
     while (now() < until) {
-        cdt_guest.xen->ops->poll(cdt_guest.xen, NULL, 0, until);
+        wait_for_events(until);
     }
 }
 
@@ -148,8 +202,7 @@ static long sleep_by(long clock, long flags, const struct timespec *time)
     uint64_t ns;
     uint64_t from = 0;
 
-    if (time->tv_sec < 0 || time->tv_nsec < 0 || time->tv_nsec >= SECOND ||
-        time->tv_sec > SECONDS_MAX) {
+    if (time->tv_sec < 0 || time->tv_nsec < 0 || time->tv_nsec >= SECOND) {
         return -EINVAL;
     }
     ns = to_ns(time);
@@ -165,13 +218,39 @@ static long sleep_by(long clock, long flags, const struct timespec *time)
     return 0;
 }
 
+/* ---- memory ------------------------------------------------------------- */
+
+static size_t pages_of(long size)
+{
+    return ((size_t)size + CDT_PAGE - 1) / CDT_PAGE;
+}
+
+/* What musl needs beyond malloc(): thread-local storage, and lists of its own.
+ */
+static long map_pages(long size, long flags)
+{
+    void *pages = NULL;
+
+    if (size <= 0 || (flags & MAP_ANONYMOUS) == 0 || (flags & MAP_FIXED) != 0) {
+        return -EINVAL;
+    }
+    if (size <= LONG_MAX - (long)CDT_PAGE) {
+        pages = cdt_heap_pages(cdt_guest.heap, pages_of(size));
+    }
+    if (pages == NULL) {
+        return -ENOMEM;
+    }
+    (void)memset(pages, 0, pages_of(size) * CDT_PAGE);
+    return (long)(uintptr_t)pages;
+}
+
 /* ---- ending ------------------------------------------------------------- */
 
-static _Noreturn void end(int status)
+static _Noreturn void end(uint64_t status)
 {
     if (status != 0) {
         cdt_guest_print("conduit: %s ended with status %lu\n",
-                        cdt_application_name, (uint64_t)(status & 0xff));
+                        cdt_application_name, status);
         cdt_guest_end(SHUTDOWN_crash);
     }
     cdt_guest_end(cdt_guest.ending);
@@ -250,9 +329,12 @@ static long call_process(const struct cdt_syscall *c)
         return 0;
     case SYS_exit:
     case SYS_exit_group:
-        end((int)c->rdi);
+        end((uint64_t)c->rdi & 0xff); /* as Unix has it */
     case SYS_kill:
     case SYS_tkill:
+        if (c->rsi == 0) {
+            return 0; /* asks whether we are there */
+        }
         end_by_signal(c, c->rsi);
     case SYS_tgkill:
         end_by_signal(c, c->rdx);
@@ -262,13 +344,16 @@ static long call_process(const struct cdt_syscall *c)
         return 1;
     case SYS_rt_sigaction:
     case SYS_rt_sigprocmask:
-    case SYS_munmap:
     case SYS_mprotect:
     case SYS_madvise:
     case SYS_sched_yield:
         return 0;
-    case SYS_brk:
     case SYS_mmap:
+        return map_pages(c->rsi, c->r10);
+    case SYS_munmap:
+        cdt_heap_pages_free(cdt_guest.heap, (void *)c->rdi, pages_of(c->rsi));
+        return 0;
+    case SYS_brk:
     case SYS_mremap:
         return -ENOMEM;
     default:

@@ -109,7 +109,7 @@ static bool is_text(uint64_t at)
 static bool is_stack(uint64_t at)
 {
     return at % 8 == 0 && at >= (uintptr_t)cdt_stack &&
-           at + 16 <= (uintptr_t)cdt_stack_top;
+           at <= (uintptr_t)cdt_stack_top - 16;
 }
 
 /* Whether a saved frame pointer and a return address are there. */
