@@ -28,6 +28,16 @@ find_path(CONDUIT_JANSSON_INCLUDE_DIR jansson.h REQUIRED
           DOC "folder of jansson.h (package libjansson-dev)")
 find_library(CONDUIT_JANSSON_LIBRARY libjansson.a REQUIRED
              DOC "jansson's static library (package libjansson-dev)")
+set(conduit_bearssl_headers)
+if("bearssl" IN_LIST CONDUIT_ENGINES)
+    find_path(CONDUIT_BEARSSL_INCLUDE_DIR bearssl.h REQUIRED
+              DOC "folder of bearssl.h (package libbearssl-dev)")
+    find_library(CONDUIT_BEARSSL_LIBRARY libbearssl.a REQUIRED
+                 DOC "BearSSL's static library (package libbearssl-dev)")
+    set(conduit_bearssl_headers "${CONDUIT_BEARSSL_INCLUDE_DIR}/bearssl.h"
+        "${CONDUIT_BEARSSL_INCLUDE_DIR}/bearssl")
+    mark_as_advanced(CONDUIT_BEARSSL_INCLUDE_DIR CONDUIT_BEARSSL_LIBRARY)
+endif()
 mark_as_advanced(CONDUIT_MUSL_INCLUDE_DIR CONDUIT_MUSL_LIBRARY
                  CONDUIT_JANSSON_INCLUDE_DIR CONDUIT_JANSSON_LIBRARY)
 
@@ -46,6 +56,7 @@ set(CONDUIT_GUEST_HEADERS "${PROJECT_BINARY_DIR}/guest-headers")
 file(MAKE_DIRECTORY "${CONDUIT_GUEST_HEADERS}")
 file(COPY "${CONDUIT_JANSSON_INCLUDE_DIR}/jansson.h"
           "${CONDUIT_JANSSON_INCLUDE_DIR}/jansson_config.h"
+          ${conduit_bearssl_headers}
      DESTINATION "${CONDUIT_GUEST_HEADERS}" FOLLOW_SYMLINK_CHAIN)
 
 # How code is generated: no position independence, nothing that needs a loader.
@@ -71,5 +82,6 @@ target_link_options(conduit_guest INTERFACE
     -Wl,--gc-sections -Wl,--wrap=__stack_chk_fail
     -Wl,--undefined=malloc -Wl,--undefined=__snprintf_chk)
 target_link_libraries(conduit_guest INTERFACE conduit_guest_code
-    "${CONDUIT_JANSSON_LIBRARY}" "${CONDUIT_MUSL_LIBRARY}"
+    "${CONDUIT_JANSSON_LIBRARY}" ${CONDUIT_BEARSSL_LIBRARY}
+    "${CONDUIT_MUSL_LIBRARY}"
     "${conduit_libgcc}")

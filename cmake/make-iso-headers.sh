@@ -3,8 +3,8 @@
 #
 #   make-iso-headers.sh DIR [COMPILER]
 #
-# Fills DIR with the headers of ISO C11 and jansson's, and nothing else. What
-# compiles with -nostdinc against it needs no operating system. The headers are
+# Fills DIR with the headers of ISO C11, of jansson and of BearSSL, and no others.
+# What compiles with -nostdinc against it needs no operating system. The headers are
 # musl's because they show POSIX names only when asked, also in strict mode;
 # glibc's drag in a tree of files of their own.
 set -euo pipefail
@@ -32,6 +32,9 @@ for name in "${bits[@]}"; do
 done
 # Not a library's business, so musl has none.
 cp "$("$compiler" -print-file-name=include/stdatomic.h)" "$dir/"
+if [[ -f /usr/include/bearssl.h ]]; then
+    cp -r /usr/include/bearssl.h /usr/include/bearssl "$dir/"
+fi
 for name in jansson jansson_config; do
     cp "$(pkg-config --variable=includedir jansson)/$name.h" "$dir/"
 done

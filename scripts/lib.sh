@@ -8,9 +8,10 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 packages_build=(build-essential cmake ninja-build pkg-config libevent-dev
-                libjansson-dev)
+                libjansson-dev libssl-dev libbearssl-dev)
 packages_test=(clang clang-format clang-tidy libclang-rt-dev libcmocka-dev
-               musl-dev git curl socat chromium chromium-driver)
+               musl-dev git curl gnutls-bin openssl socat chromium
+               chromium-driver)
 # What guests are built with, and the lab that runs them.
 packages_xen=(libxen-dev musl-dev qemu-system-x86 busybox-static cpio kmod
               xz-utils)

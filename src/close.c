@@ -16,6 +16,9 @@
 /* Once all is out: how long the peer may take to end its bytes. */
 #define GUARD_MS 2000
 
+/* For what a layer that failed to open has left to say. */
+#define DISMISS_MS 1000
+
 static void unlink_all(struct conduit_conn *c)
 {
     if (c->all_next != NULL) {
@@ -79,6 +82,37 @@ void cdt_conn_reap(struct conduit_loop *loop)
         }
         conduit_release(loop->ctx, c);
     }
+}
+
+void conduit_conn_discard(struct conduit_conn *c)
+{
+    unlink_all(c);
+    if (c->below != NULL) {
+        c->below->above = NULL;
+    }
+    conduit_release(c->loop->ctx, c);
+}
+
+void cdt_conn_dismiss(struct conduit_conn *top)
+{
+    struct conduit_conn *c = top;
+    struct conduit_conn *failed;
+
+    while (c != NULL && (c->state != CDT_CONN_OPEN || c->write_code != 0)) {
+        c = c->below;
+    }
+    if (c == NULL || c == top || top->fault_code == CONDUIT_ETIMEDOUT) {
+        conduit_conn_abort(top); /* who was too slow gets no more time */
+        return;
+    }
+    failed = c->above;
+    c->above = NULL;
+    failed->below = NULL;
+    for (; failed != NULL; failed = failed->above) {
+        bury(failed, true);
+    }
+    conduit_conn_set_linger(c, DISMISS_MS);
+    conduit_conn_close(c);
 }
 
 void conduit_conn_abort(struct conduit_conn *conn)
@@ -191,6 +225,10 @@ static void peel(struct conduit_conn *c)
 
     if (below == NULL) {
         bury(c, false);
+        return;
+    }
+    if (below->write_code != 0) {
+        cdt_conn_kill(c, false); /* what failed there was of no use */
         return;
     }
     below->above = NULL;

@@ -70,6 +70,9 @@ static struct conduit_conn *top_started(struct conduit_conn *c)
     while (c->above != NULL && c->above->state != CDT_CONN_NEW) {
         c = c->above;
     }
+    while (c->state == CDT_CONN_NEW && c->below != NULL) {
+        c = c->below;
+    }
     return c;
 }
 

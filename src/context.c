@@ -175,6 +175,22 @@ void conduit_ctx_finish(struct conduit_ctx *ctx)
     conduit_loop_finish(&ctx->loop);
 }
 
+void cdt_extra_add(struct conduit_ctx *ctx, struct cdt_extra *extra)
+{
+    extra->next = ctx->extras;
+    ctx->extras = extra;
+}
+
+struct cdt_extra *cdt_extra_find(const struct conduit_ctx *ctx, const void *key)
+{
+    struct cdt_extra *extra = ctx->extras;
+
+    while (extra != NULL && extra->key != key) {
+        extra = extra->next;
+    }
+    return extra;
+}
+
 void conduit_ctx_free(struct conduit_ctx *ctx)
 {
     struct conduit_allocator a;
@@ -190,6 +206,12 @@ void conduit_ctx_free(struct conduit_ctx *ctx)
     }
     cdt_conn_reap(&ctx->loop);
     cdt_release_refs(&ctx->loop);
+    while (ctx->extras != NULL) {
+        struct cdt_extra *extra = ctx->extras;
+
+        ctx->extras = extra->next;
+        extra->fini(ctx, extra);
+    }
     cdt_resolver_fini(ctx);
     cdt_pool_fini(&ctx->loop);
     ctx->platform->ops->destroy(ctx->platform);

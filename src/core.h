@@ -124,6 +124,9 @@ void cdt_close_step(struct conduit_conn *c);
 void cdt_close_expired(struct conduit_conn *c);
 /* Drops a stack: no callbacks, destroyed at the end of the turn. */
 void cdt_conn_kill(struct conduit_conn *top, bool aborted);
+/* Drops a stack that failed to open. What its upper layers have said of that is
+ * still delivered, for a moment, by those that are open. */
+void cdt_conn_dismiss(struct conduit_conn *top);
 /* Destroys what died. */
 void cdt_conn_reap(struct conduit_loop *loop);
 
@@ -174,6 +177,11 @@ void cdt_listeners_abort(struct conduit_ctx *ctx);
 
 /* ---- layers over a transport (layers.c) ---- */
 
+/* What the filters of `uri` say of options, before there is a connection. */
+int cdt_prepare_all(struct conduit_ctx *ctx, const struct conduit_uri *uri,
+                    bool server, const struct conduit_options *options,
+                    struct conduit_error *err);
+
 /* Options with every zero replaced by its default. */
 struct conduit_options cdt_options(const struct conduit_options *given);
 
@@ -195,6 +203,19 @@ void cdt_endpoint_text(const struct conduit_endpoint *ep, char *buf, size_t n);
 
 struct cdt_mem_listener;
 
+/* Something that a part of the library keeps with a context, found by the
+ * address of a variable of its own. Memory is the part's, who frees it in fini.
+ */
+struct cdt_extra {
+    struct cdt_extra *next;
+    const void *key;
+    void (*fini)(struct conduit_ctx *ctx, struct cdt_extra *extra);
+};
+
+void cdt_extra_add(struct conduit_ctx *ctx, struct cdt_extra *extra);
+struct cdt_extra *cdt_extra_find(const struct conduit_ctx *ctx,
+                                 const void *key);
+
 struct conduit_ctx {
     struct conduit_loop loop;
     struct conduit_platform *platform;
@@ -211,6 +232,7 @@ struct conduit_ctx {
     struct conduit_dial *dials;
     struct conduit_listener *listeners;
     struct cdt_mem_listener *mem_listeners; /* kept here for mem.c */
+    struct cdt_extra *extras;
     conduit_shutdown_fn *shutdown;
     void *shutdown_arg;
 };

@@ -328,7 +328,7 @@ static void attempt_event(void *arg, struct conduit_conn *conn, unsigned events)
     }
     attempt_failed(d, i, conn);
     a->conn = NULL;
-    conduit_conn_abort(conn);
+    cdt_conn_dismiss(conn);
     next_attempt(d);
 }
 
@@ -496,20 +496,23 @@ int conduit_dial(struct conduit_ctx *ctx, const char *uri,
 {
     struct conduit_uri *parsed;
     struct conduit_dial *d;
+    struct conduit_options all = cdt_options(options);
     int code = conduit_uri_parse(ctx, uri, &parsed, err);
 
     if (code != 0) {
         return code;
     }
-    d = conduit_alloc(ctx, sizeof *d);
+    code = cdt_prepare_all(ctx, parsed, false, &all, err);
+    d = code == 0 ? conduit_alloc(ctx, sizeof *d) : NULL;
     if (d == NULL) {
         conduit_uri_free(ctx, parsed);
-        return conduit_error_set(err, CONDUIT_ENOMEM, LAYER, 0,
-                                 "out of memory");
+        return code != 0 ? code
+                         : conduit_error_set(err, CONDUIT_ENOMEM, LAYER, 0,
+                                             "out of memory");
     }
     d->ctx = ctx;
     d->uri = parsed;
-    d->options = cdt_options(options);
+    d->options = all;
     d->fn = fn;
     d->arg = arg;
     d->begin = clock_now(d);

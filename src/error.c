@@ -35,6 +35,8 @@ static const struct {
     {"ENOTSUP", "not supported"},
     {"EPROTO", "protocol error"},
     {"EIO", "input/output error"},
+    {"ECERT", "certificate not acceptable"},
+    {"ETLS", "TLS failed"},
 };
 
 static size_t index_of(int code)

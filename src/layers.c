@@ -26,6 +26,23 @@ struct conduit_options cdt_options(const struct conduit_options *given)
     return o;
 }
 
+int cdt_prepare_all(struct conduit_ctx *ctx, const struct conduit_uri *uri,
+                    bool server, const struct conduit_options *options,
+                    struct conduit_error *err)
+{
+    for (unsigned i = 0; i < uri->filter_count; i++) {
+        const struct conduit_filter *f = uri->filters[i];
+        int code = f->prepare != NULL
+                       ? f->prepare(ctx, server, uri, options, err)
+                       : 0;
+
+        if (code != 0) {
+            return code;
+        }
+    }
+    return 0;
+}
+
 int cdt_wrap_all(struct conduit_ctx *ctx, struct conduit_conn **conn,
                  const struct conduit_uri *uri, bool server,
                  const struct conduit_options *options,

@@ -95,7 +95,7 @@ static void opening_event(void *arg, struct conduit_conn *conn, unsigned events)
         (void)conduit_conn_error(conn, &err);
         conduit_log(l->ctx, CONDUIT_LOG_INFO, LAYER,
                     "a peer of %s did not open: %s", l->text, err.text);
-        conduit_conn_abort(conn);
+        cdt_conn_dismiss(conn);
         opening_ended(l);
     }
 }
@@ -340,7 +340,10 @@ int conduit_listen(struct conduit_ctx *ctx, const char *uri,
     l->options = cdt_options(options);
     l->fn = fn;
     l->arg = arg;
-    code = open_listener(l, err);
+    code = cdt_prepare_all(ctx, parsed, true, &l->options, err);
+    if (code == 0) {
+        code = open_listener(l, err);
+    }
     if (code != 0) {
         free_listener(l);
         return code;

@@ -3,8 +3,10 @@
  * conformance TRANSPORT MODE [PATTERN]
  *
  * Runs the suite over a transport: plain, or below `chop` (which cuts the
- * stream into single bytes), or below two of them (`chop2`). Exit status 77:
- * this machine cannot do that. PATTERN picks tests by name, with * and ?.
+ * stream into single bytes), or below two of them (`chop2`). The transport may
+ * be TLS over another, with the engines of both ends; then chop can be below it
+ * as well (`under`), or above and below (`around`). Exit status 77: this
+ * machine cannot do that. PATTERN picks tests by name, with * and ?.
  */
 #include "conformance.h"
 
@@ -38,12 +40,10 @@ static const struct part *const parts[] = {&part_events,  &part_reading,
 
 void suite_layers(char *buf, size_t n)
 {
-    buf[0] = '\0';
-    for (unsigned i = 0; i < suite.layers; i++) {
-        size_t len = strlen(buf);
+    static const char *const chops[] = {"", "chop+", "chop+chop+"};
 
-        (void)snprintf(buf + len, n - len, "chop+");
-    }
+    (void)snprintf(buf, n, "%s%s%s", chops[suite.layers],
+                   suite.tls ? "tls+" : "", chops[suite.under]);
 }
 
 void suite_uri(struct t_env *env, char *buf, size_t n)
@@ -93,7 +93,7 @@ void suite_connect(struct fix *f, struct t_pair *pair,
 
 void suite_shrink(struct fix *f)
 {
-    if (suite.layers > 0) {
+    if (suite.layers > 0 || suite.under > 0) {
         suite.carrier->shrink(f->pair.a.conn);
         suite.carrier->shrink(f->pair.b.conn);
     }
@@ -113,6 +113,9 @@ int suite_setup(void **state)
     t_env_init(&f->env);
     assert_int_equal(conduit_register_chop(f->env.ctx), 0);
     conduit_chop_set(NULL);
+    if (suite.tls) {
+        suite_tls_setup(&f->env);
+    }
     suite_connect(f, &f->pair, NULL);
     return 0;
 }
@@ -123,6 +126,9 @@ int suite_teardown(void **state)
     struct fix copy;
 
     f->env.ending = true;
+    if (suite.tls) {
+        suite_tls_teardown(&f->env);
+    }
     conduit_ctx_free(f->env.ctx);
     f->env.ctx = NULL;
     copy = *f;
@@ -318,27 +324,69 @@ long suite_read_some(struct t_conn *t, uint64_t *random, size_t most)
 
 /* ---- the program -------------------------------------------------------- */
 
-static bool choose(const char *transport, const char *mode)
+static bool choose_carrier(const char *name)
 {
     suite.carrier = NULL;
     for (size_t i = 0; suite_carriers[i] != NULL; i++) {
-        if (strcmp(suite_carriers[i]->name, transport) == 0) {
+        if (strcmp(suite_carriers[i]->name, name) == 0) {
             suite.carrier = suite_carriers[i];
             suite.caps = suite.carrier->caps;
         }
     }
-    if (strcmp(mode, "plain") == 0) {
-        suite.layers = 0;
-    } else if (strcmp(mode, "chop") == 0) {
-        suite.layers = 1;
-    } else if (strcmp(mode, "chop2") == 0) {
-        suite.layers = 2;
-    } else {
+    return suite.carrier != NULL;
+}
+
+/* "tls.CLIENT.SERVER+": the engines of TLS, over a carrier. */
+static const char *choose_tls(const char *transport)
+{
+    static char words[64];
+    const char *plus = strchr(transport, '+');
+    char *dot;
+
+    suite.tls = strncmp(transport, "tls.", 4) == 0 && plus != NULL;
+    if (!suite.tls) {
+        return transport;
+    }
+    (void)snprintf(words, sizeof words, "%.*s", (int)(plus - transport - 4),
+                   transport + 4);
+    dot = strchr(words, '.');
+    suite.engines[0] = words;
+    suite.engines[1] = dot != NULL ? dot + 1 : words;
+    if (dot != NULL) {
+        *dot = '\0';
+    }
+    return plus + 1;
+}
+
+static bool choose(const char *transport, const char *mode)
+{
+    static const struct {
+        const char *name;
+        unsigned layers;
+        unsigned under;
+    } modes[] = {{"plain", 0, 0},
+                 {"chop", 1, 0},
+                 {"chop2", 2, 0},
+                 {"under", 0, 1},
+                 {"around", 1, 1}};
+    bool known = false;
+
+    if (!choose_carrier(choose_tls(transport))) {
         return false;
     }
-    suite.much = suite.layers == 0 ? 4000000 : 40000;
-    suite.some = suite.layers == 0 ? 2000 : 400;
-    return suite.carrier != NULL;
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        if (strcmp(modes[i].name, mode) == 0) {
+            suite.layers = modes[i].layers;
+            suite.under = modes[i].under;
+            known = suite.under == 0 || suite.tls;
+        }
+    }
+    if (suite.tls) {
+        suite.caps = suite_tls_caps(suite.caps);
+    }
+    suite.much = suite.layers + suite.under == 0 ? 4000000 : 40000;
+    suite.some = suite.layers + suite.under == 0 ? 2000 : 400;
+    return known;
 }
 
 static int run(const char *name)
@@ -357,8 +405,9 @@ static int run(const char *name)
 
 static int usage(void)
 {
-    (void)fprintf(stderr, "usage: conformance TRANSPORT plain|chop|chop2 "
-                          "[PATTERN]\nTRANSPORT is one of:");
+    (void)fprintf(stderr, "usage: conformance [tls.CLIENT.SERVER+]TRANSPORT "
+                          "plain|chop|chop2|under|around [PATTERN]\n"
+                          "TRANSPORT is one of:");
     for (size_t i = 0; suite_carriers[i] != NULL; i++) {
         (void)fprintf(stderr, " %s", suite_carriers[i]->name);
     }

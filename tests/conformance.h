@@ -12,6 +12,8 @@
 
 #include "chop.h"
 
+#include <conduit/tls.h>
+
 struct fix;
 
 struct carrier {
@@ -54,8 +56,11 @@ struct suite {
     const struct carrier *carrier;
     unsigned caps;
     unsigned layers; /* of chop */
-    size_t much;     /* bytes of a large transfer */
-    size_t some;     /* bytes that any carrier takes at once */
+    unsigned under;  /* of chop, below TLS */
+    bool tls;
+    const char *engines[2]; /* of it: client's, server's */
+    size_t much;            /* bytes of a large transfer */
+    size_t some;            /* bytes that any carrier takes at once */
 };
 
 extern struct suite suite;
@@ -65,6 +70,12 @@ struct fix {
     struct t_pair pair;
     unsigned lent; /* blocks that were not released */
 };
+
+/* Where TLS is a layer: both configurations, and what it leaves of
+ * capabilities. */
+void suite_tls_setup(struct t_env *env);
+void suite_tls_teardown(struct t_env *env);
+unsigned suite_tls_caps(unsigned caps);
 
 int suite_setup(void **state);
 int suite_teardown(void **state);

@@ -89,7 +89,10 @@ static void both_close_at_once(void **state)
     suite_send(&f->pair.a, 100);
     suite_send(&f->pair.b, 100);
     t_disconnect(&f->pair);
-    assert_string_equal(f->env.log, "");
+    if (suite.under ==
+        0) { /* else one may still be at it when the other goes */
+        assert_string_equal(f->env.log, "");
+    }
 }
 
 static void a_reader_that_never_comes_is_left_in_time(void **state)
@@ -223,8 +226,10 @@ static void provoke(struct fix *f, struct t_conn *t, unsigned event)
 
     t_attach(t, &f->env, t->conn, event);
     switch (event) {
-    case CONDUIT_READ:
-        suite_send(peer, 1);
+    case CONDUIT_READ: /* a layer's own bytes may be the first hint */
+        peer->goal = peer->sent + 1;
+        T_POLL(&f->env,
+               (t_push(peer), peer->sent == peer->goal || t->conn == NULL));
         break;
     case CONDUIT_DRAINED:
         suite_send(t, 1);

@@ -76,6 +76,8 @@ static void the_finished_are_not_told_of_room(void **state)
     t_attach(a, &f->env, a->conn, CONDUIT_WRITE);
     T_UNTIL(&f->env, a->count[1] > 0);
     assert_int_equal(conduit_conn_finish(a->conn, true), 0);
+    T_POLL(&f->env, conduit_conn_flush(a->conn) == 0 &&
+                        conduit_conn_flush(f->pair.b.conn) == 0);
     t_turns(&f->env, 10);
     a->count[1] = 0;
     assert_in_range(t_turns_in(&f->env, 50), 1, 5);

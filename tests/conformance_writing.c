@@ -304,6 +304,9 @@ static void small_writes_are_gathered(void **state)
     unsigned before = suite.carrier->packets(a);
     uint8_t c;
 
+    if (suite.under > 0) {
+        return; /* whatever is gathered is cut up again */
+    }
     while (a->sent < 100) {
         t_fill(a->out, a->sent, &c, 1);
         if (conduit_conn_write(a->conn, &c, 1) == 1) {

@@ -13,6 +13,7 @@
 #include <conduit/json.h>
 #include <conduit/loop.h>
 #include <conduit/resolver.h>
+#include <conduit/tls.h>
 #include <conduit/version.h>
 
 #endif

@@ -23,6 +23,7 @@
 struct conduit_conn;
 struct conduit_dial;
 struct conduit_listener;
+struct conduit_tls;
 
 enum conduit_event {
     CONDUIT_READ = 1,    /* bytes, the end, or an error can be read */
@@ -70,6 +71,10 @@ struct conduit_options {
     unsigned linger_ms;   /* how long close() delivers; default 10,000 */
     bool nagle;           /* leave Nagle's algorithm on (no TCP_NODELAY) */
     unsigned keepalive_s; /* TCP keepalive after this many seconds; 0: off */
+    /* layers of TLS; see tls.h. The configuration stays the caller's, who keeps
+     * it until the dial has ended or the listener is closed. */
+    struct conduit_tls *tls; /* NULL: the context's */
+    const char *tls_name;    /* dial: whom to expect; NULL: the URI's host */
 };
 
 /* ---- dial ------------------------------------------------------------- */

@@ -45,7 +45,9 @@ enum conduit_code {
     CONDUIT_ELIMIT = -21,        /* a limit: descriptors, sizes, counts */
     CONDUIT_ENOTSUP = -22,       /* this layer cannot do that */
     CONDUIT_EPROTO = -23,        /* the peer broke the protocol */
-    CONDUIT_EIO = -24            /* a native error with no better code */
+    CONDUIT_EIO = -24,           /* a native error with no better code */
+    CONDUIT_ECERT = -25,         /* the peer's certificate is not acceptable */
+    CONDUIT_ETLS = -26           /* the TLS handshake or a record failed */
 };
 
 /* Bytes of text in a report, with its final NUL. */

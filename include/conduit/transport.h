@@ -198,8 +198,17 @@ struct conduit_filter {
     int (*check)(struct conduit_ctx *ctx, struct conduit_uri *uri,
                  struct conduit_error *err);
     /*
+     * Checks options before a dial or a listener begins with them, so that what
+     * would fail for every connection fails at once; may be NULL.
+     */
+    int (*prepare)(struct conduit_ctx *ctx, bool server,
+                   const struct conduit_uri *uri,
+                   const struct conduit_options *options,
+                   struct conduit_error *err);
+    /*
      * Makes a layer for `below`, not started, by conduit_conn_new() with below.
-     * `server` tells the role. On failure `below` stays the caller's.
+     * `server` tells the role; `uri` is NULL for a layer that is put on a live
+     * connection. On failure `below` stays the caller's.
      */
     int (*wrap)(struct conduit_ctx *ctx, struct conduit_conn *below,
                 bool server, const struct conduit_uri *uri,
@@ -216,6 +225,10 @@ struct conduit_filter {
 CONDUIT_API struct conduit_conn *
 conduit_conn_new(struct conduit_ctx *ctx, const struct conduit_conn_ops *ops,
                  struct conduit_conn *below);
+
+/* For `wrap`: unmakes a layer that was just made; `below` is the caller's
+ * again. Its `destroy` is not called. */
+CONDUIT_API void conduit_conn_discard(struct conduit_conn *c);
 
 /* Starts a stack from its bottom up; a no-op where it was started already. */
 CONDUIT_API void conduit_conn_start(struct conduit_conn *top);

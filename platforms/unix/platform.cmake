@@ -13,6 +13,7 @@ set_source_files_properties(
     ${conduit_platform_sources} ${conduit_start_sources}
     PROPERTIES COMPILE_DEFINITIONS _GNU_SOURCE)
 
+set(conduit_register_source "${PROJECT_SOURCE_DIR}/platforms/unix/register.c")
 set(conduit_private_includes
     "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/platforms/unix")
 set(conduit_shared ON) # there is a shared library, too
@@ -21,3 +22,20 @@ set(conduit_platform_needs PkgConfig::libevent_core PkgConfig::jansson)
 set(conduit_public_needs PkgConfig::jansson)
 set(conduit_private_needs PkgConfig::libevent_core)
 set(conduit_start_needs)
+set(conduit_pc_requires libevent_core)
+set(conduit_pc_libs)
+
+if("openssl" IN_LIST CONDUIT_ENGINES)
+    pkg_check_modules(openssl REQUIRED IMPORTED_TARGET openssl>=3.0)
+    list(APPEND conduit_platform_sources ${openssl_sources})
+    list(APPEND conduit_platform_needs PkgConfig::openssl)
+    list(APPEND conduit_private_needs PkgConfig::openssl)
+    string(APPEND conduit_pc_requires ", openssl")
+endif()
+if("bearssl" IN_LIST CONDUIT_ENGINES)
+    find_library(CONDUIT_BEARSSL_LIBRARY bearssl REQUIRED
+                 DOC "BearSSL (package libbearssl-dev)")
+    mark_as_advanced(CONDUIT_BEARSSL_LIBRARY)
+    list(APPEND conduit_private_needs bearssl)
+    set(conduit_pc_libs -lbearssl)
+endif()

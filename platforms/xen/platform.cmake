@@ -3,6 +3,10 @@
 # Xen: a guest of its own for each program. The core sees ISO C's headers and
 # jansson's alone; the platform musl's and Xen's as well.
 
+if("openssl" IN_LIST CONDUIT_ENGINES)
+    message(FATAL_ERROR "CONDUIT_ENGINES: openssl needs an operating system, "
+                        "and a Xen guest has none; it has: bearssl")
+endif()
 enable_language(ASM)
 set(CONDUIT_GUEST_SCRIPT "${PROJECT_SOURCE_DIR}/platforms/xen/guest/guest.ld")
 set(CONDUIT_GUEST_TEMPLATES "${PROJECT_SOURCE_DIR}/platforms/xen/guest")
@@ -31,6 +35,8 @@ file(GLOB conduit_start_sources CONFIGURE_DEPENDS
 set_source_files_properties(${conduit_start_sources}
                             PROPERTIES COMPILE_DEFINITIONS _GNU_SOURCE)
 
+set(conduit_register_source
+    "${PROJECT_SOURCE_DIR}/platforms/xen/guest/register.c")
 set(conduit_private_includes
     "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}/platforms/xen"
     "${PROJECT_SOURCE_DIR}/platforms/xen/guest")

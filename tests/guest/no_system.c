@@ -4,11 +4,6 @@
 
 const char *const t_transports[] = {"mem", NULL};
 
-int t_platform_register(struct conduit_ctx *ctx)
-{
-    return conduit_register_mem(ctx);
-}
-
 const char *t_dir(struct t_env *env)
 {
     (void)env;

@@ -12,3 +12,8 @@ int t_platform_new(const struct conduit_ctx_options *options,
 {
     return conduit_unix_new(NULL, options, out, err);
 }
+
+int t_platform_register(struct conduit_ctx *ctx)
+{
+    return conduit_register_mem(ctx);
+}

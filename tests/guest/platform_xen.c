@@ -9,3 +9,8 @@ int t_platform_new(const struct conduit_ctx_options *options,
 {
     return cdt_xen_new(options, out, err);
 }
+
+int t_platform_register(struct conduit_ctx *ctx)
+{
+    return conduit_register_all(ctx);
+}

@@ -228,15 +228,32 @@ static void on_accept(void *arg, struct conduit_listener *listener,
     s->conn[s->tail++ % T_QUEUE] = conn;
 }
 
+static struct conduit_options with_tls(const struct t_env *env,
+                                       const struct conduit_options *given,
+                                       struct conduit_tls *tls)
+{
+    struct conduit_options o = {0};
+
+    if (given != NULL) {
+        o = *given;
+    }
+    if (o.tls == NULL) {
+        o.tls = tls;
+        o.tls_name = env->tls_name;
+    }
+    return o;
+}
+
 void t_listen(struct t_server *s, struct t_env *env, const char *uri,
               const struct conduit_options *options)
 {
+    struct conduit_options all = with_tls(env, options, env->tls_server);
     struct conduit_error err = {0};
 
     memset(s, 0, sizeof *s);
     s->env = env;
-    if (conduit_listen(env->ctx, uri, options, on_accept, s, &s->listener,
-                       &err) != 0) {
+    if (conduit_listen(env->ctx, uri, &all, on_accept, s, &s->listener, &err) !=
+        0) {
         fail_msg("listen %s: %s", uri, err.text);
     }
 }
@@ -279,12 +296,12 @@ static void on_dialed(void *arg, struct conduit_dial *dial,
 void t_dial(struct t_client *c, struct t_env *env, const char *uri,
             const struct conduit_options *options)
 {
+    struct conduit_options all = with_tls(env, options, env->tls_client);
     struct conduit_error err = {0};
 
     memset(c, 0, sizeof *c);
     c->env = env;
-    if (conduit_dial(env->ctx, uri, options, on_dialed, c, &c->dial, &err) !=
-        0) {
+    if (conduit_dial(env->ctx, uri, &all, on_dialed, c, &c->dial, &err) != 0) {
         fail_msg("dial %s: %s", uri, err.text);
     }
     assert_int_equal(c->calls, 0);

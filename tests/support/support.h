@@ -53,6 +53,10 @@ struct t_env {
     char fault[256];
     char log[8192]; /* what was logged, a line each */
     size_t log_size;
+    /* What dials and listeners get that are given no configuration of TLS. */
+    struct conduit_tls *tls_client;
+    struct conduit_tls *tls_server;
+    const char *tls_name;
     int fds;      /* open before the context was made */
     char dir[64]; /* of t_dir(); empty: none was asked for */
 };

@@ -10,6 +10,8 @@
 tests='
 conformance.mem.plain
 conformance.mem.chop
+conformance.tls.plain
+conformance.tls.chop
 http
 core
 memory
@@ -43,6 +45,10 @@ suite() { # COMMAND-LINE
 
 test_conformance_mem_plain() { suite 'conformance mem plain'; }
 test_conformance_mem_chop() { suite 'conformance mem chop'; }
+test_conformance_tls_plain() {
+    suite 'conformance tls.bearssl.bearssl+mem plain'
+}
+test_conformance_tls_chop() { suite 'conformance tls.bearssl.bearssl+mem chop'; }
 test_http() { suite http; }
 test_core() { suite core; }
 

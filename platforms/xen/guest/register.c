@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /* All that a build for Xen has; a file of its own, since it links all of it. */
 #include <conduit/context.h>
+#include <conduit/tls.h>
+
+static int (*const calls[])(struct conduit_ctx *ctx) = {conduit_register_mem,
+                                                        CONDUIT_ENGINE_CALLS};
 
 int conduit_register_all(struct conduit_ctx *ctx)
 {
-    return conduit_register_mem(ctx);
+    int code = 0;
+
+    for (size_t i = 0; code == 0 && i < sizeof calls / sizeof calls[0]; i++) {
+        code = calls[i](ctx);
+    }
+    return code;
 }
