@@ -25,6 +25,7 @@
 struct fetch {
     struct conduit_ctx *ctx;
     struct fetch_options o;
+    struct conduit_tls *tls; /* where the URI wants it */
     struct conduit_http_client *client;
     struct conduit_http_call *call;
     struct conduit_timer again;
@@ -70,6 +71,19 @@ static void tell_attempts(const struct conduit_http_call *call)
     }
 }
 
+static void tell_tls(const struct conduit_conn *conn)
+{
+    struct conduit_tls_facts t;
+
+    if (conduit_conn_query(conn, CONDUIT_QUERY_TLS, &t) != 0) {
+        return;
+    }
+    (void)fprintf(stderr, "* %s, %s by %s, ALPN %s\n", t.version, t.cipher,
+                  t.engine, t.alpn[0] != '\0' ? t.alpn : "none");
+    (void)fprintf(stderr, "* server %s, %s, SHA-256 %s\n", t.peer_subject,
+                  t.verified ? "verified" : "NOT VERIFIED", t.peer_fingerprint);
+}
+
 static void tell_request(struct fetch *f, const struct conduit_http_call *call)
 {
     const char *line;
@@ -82,6 +96,7 @@ static void tell_request(struct fetch *f, const struct conduit_http_call *call)
     if (conduit_http_call_conn(call) == NULL) {
         return;
     }
+    tell_tls(conduit_http_call_conn(call));
     for (size_t i = 0; (line = conduit_http_call_sent(call, i)) != NULL; i++) {
         (void)fprintf(stderr, "> %s\n", line);
     }
@@ -119,6 +134,26 @@ static int status_of_exchange(int code, bool has_head)
     }
 }
 
+/* The status for a failure of TLS before there was any. */
+static int status_of_tls(const struct conduit_error *err)
+{
+    switch (err->code) {
+    case CONDUIT_ESCHEME:
+        return FETCH_SCHEME;
+    case CONDUIT_ENOMEM:
+        return FETCH_MEMORY;
+    case CONDUIT_ENOENT:
+    case CONDUIT_EACCESS:
+    case CONDUIT_EIO:
+    case CONDUIT_EINVAL:
+    case CONDUIT_ELIMIT:
+    case CONDUIT_ENOTSUP:
+        return FETCH_OWN;
+    default:
+        return FETCH_TLS;
+    }
+}
+
 static int status_of(const struct conduit_error *err,
                      const struct conduit_http_call *call)
 {
@@ -133,6 +168,8 @@ static int status_of(const struct conduit_error *err,
         return FETCH_MEMORY;
     case CONDUIT_ETIMEDOUT:
         return FETCH_TIMEOUT;
+    case CONDUIT_ECERT:
+        return FETCH_PEER;
     default:
         break;
     }
@@ -140,7 +177,11 @@ static int status_of(const struct conduit_error *err,
         return FETCH_USAGE; /* a method or field that no request can have */
     }
     if (conduit_http_call_conn(call) == NULL) {
-        return FETCH_CONNECT;
+        if (err->code != CONDUIT_ETLS && strcmp(err->layer, "tls") != 0) {
+            return FETCH_CONNECT;
+        }
+        return err->code == CONDUIT_EINVAL ? FETCH_USAGE /* no --tls-name */
+                                           : status_of_tls(err);
     }
     return status_of_exchange(err->code, conduit_http_call_status(call) != 0);
 }
@@ -331,9 +372,25 @@ static void on_head(void *arg, struct conduit_http_call *call)
 
 /* ---- the command ---- */
 
+/* What is wrong with a certificate or a key shows here. */
+static int start_tls(struct fetch *f, struct conduit_options *options)
+{
+    struct conduit_error err;
+
+    if (!tls_options_wanted(f->o.uri)) {
+        return FETCH_OK;
+    }
+    if (tls_options_make(&f->o.tls, f->ctx, NULL, true, &f->tls, &err) != 0) {
+        return complain(f, status_of_tls(&err), "%s", err.text);
+    }
+    options->tls = f->tls;
+    options->tls_name = f->o.tls.name;
+    return FETCH_OK;
+}
+
 static int start(struct fetch *f)
 {
-    const struct conduit_http_options options = {
+    struct conduit_http_options options = {
         .max_body = UINT64_MAX,
         /* How long is too long is for the user to say, with -m. */
         .body_ms = UINT_MAX,
@@ -352,7 +409,11 @@ static int start(struct fetch *f)
         .total_ms = f->o.max_ms,
     };
     struct conduit_error err;
+    int status = start_tls(f, &options.conn);
 
+    if (status != FETCH_OK) {
+        return status;
+    }
     if (f->o.data_file != NULL && open_body(f, &call) != FETCH_OK) {
         return FETCH_READ;
     }
@@ -377,6 +438,7 @@ static void run(struct fetch *f)
     }
     conduit_ctx_on_shutdown(f->ctx, NULL, NULL);
     conduit_http_client_free(f->client);
+    conduit_tls_unref(f->tls);
     code = fetch_output_close(&f->out, f->status == FETCH_OK);
     if (code != 0 && f->status == FETCH_OK) {
         f->status = complain(f, FETCH_WRITE, "%s: %s", f->o.output,

@@ -9,6 +9,8 @@
 #ifndef CONDUIT_FETCH_H
 #define CONDUIT_FETCH_H
 
+#include "tls_options.h"
+
 #include <conduit/conduit.h>
 
 /* Exit statuses; the numbers are curl's, where curl has one. */
@@ -26,9 +28,12 @@ enum fetch_status {
     FETCH_READ = 26, /* -d @FILE */
     FETCH_MEMORY = 27,
     FETCH_TIMEOUT = 28,
+    FETCH_TLS = 35,   /* there was a connection, but no TLS on it */
     FETCH_EMPTY = 52, /* closed before an answer */
     FETCH_SEND = 55,
     FETCH_RECEIVE = 56,
+    FETCH_OWN = 58,  /* what --cert and the like gave, or did not */
+    FETCH_PEER = 60, /* the server's certificate */
     FETCH_INTERRUPTED = 130
 };
 
@@ -51,6 +56,7 @@ struct fetch_options {
     bool help;
     char **lines; /* -H, cut into names and values */
     size_t line_count;
+    struct tls_options tls;
 };
 
 /*

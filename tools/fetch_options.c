@@ -32,7 +32,22 @@ const char fetch_usage[] =
     "  -m, --max-time SECONDS give up after this time\n"
     "  -s, --silent           no messages; with -S, --show-error: yet errors\n"
     "  -v, --verbose          say on stderr what was tried, sent and answered\n"
-    "  -h, --help             print this\n";
+    "  -h, --help             print this\n"
+    "\n"
+    "For a URI with TLS, such as https://HOST:\n"
+    "      --cacert FILE      trust these authorities (PEM), not the "
+    "system's\n"
+    "  -E, --cert FILE        our certificate (PEM), where a server wants "
+    "one\n"
+    "      --key FILE         its key\n"
+    "      --pin sha256//BASE64\n"
+    "                         a public key that must be in the server's "
+    "chain\n"
+    "      --tls-name NAME    whom to expect; else the URI's host\n"
+    "  -k, --insecure         trust anybody\n";
+
+/* What getopt answers for an option about TLS, which may have no letter. */
+#define TLS(option) (0x100 + (option))
 
 static const struct option long_options[] = {
     {"request", required_argument, NULL, 'X'},
@@ -48,6 +63,12 @@ static const struct option long_options[] = {
     {"show-error", no_argument, NULL, 'S'},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
+    {"cacert", required_argument, NULL, TLS(TLS_CACERT)},
+    {"cert", required_argument, NULL, TLS(TLS_CERT)},
+    {"key", required_argument, NULL, TLS(TLS_KEY)},
+    {"pin", required_argument, NULL, TLS(TLS_PIN)},
+    {"tls-name", required_argument, NULL, TLS(TLS_NAME)},
+    {"insecure", no_argument, NULL, TLS(TLS_INSECURE)},
     {NULL, 0, NULL, 0},
 };
 
@@ -205,8 +226,22 @@ static int make_fields(struct fetch_options *o)
 
 /* ---- the command line ---- */
 
+static int set_tls(struct fetch_options *o, enum tls_option option)
+{
+    const char *why = tls_options_set(&o->tls, option, optarg);
+    const struct option *named = long_options;
+
+    while (named->val != TLS((int)option)) {
+        named++;
+    }
+    return why == NULL ? FETCH_OK : refuse("--%s%s", named->name, why);
+}
+
 static int read_option(struct fetch_options *o, int option, bool *show_error)
 {
+    if (option >= TLS(0)) {
+        return set_tls(o, (enum tls_option)(option - TLS(0)));
+    }
     switch (option) {
     case 'X':
         o->method = optarg;
@@ -229,6 +264,10 @@ static int read_option(struct fetch_options *o, int option, bool *show_error)
         return FETCH_OK;
     case 'm':
         return set_max_time(o, optarg);
+    case 'E':
+        return set_tls(o, TLS_CERT);
+    case 'k':
+        return set_tls(o, TLS_INSECURE);
     case 's':
         o->silent = true;
         return FETCH_OK;
@@ -259,7 +298,14 @@ static int refuse_option(char **argv, int option)
 static int check(struct fetch_options *o)
 {
     bool data = o->data != NULL || o->data_file != NULL;
+    const char *problem = tls_options_check(&o->tls);
 
+    if (problem != NULL) {
+        return refuse("%s", problem);
+    }
+    if (o->tls.given && !tls_options_wanted(o->uri)) {
+        return refuse("options for TLS, and a URI without");
+    }
     if (o->head && data) {
         return refuse("-I and -d are two requests");
     }
@@ -279,8 +325,8 @@ int fetch_options_parse(struct fetch_options *o, int argc, char **argv)
     opterr = 0;
     optind = 0; /* glibc's way to begin anew */
     while (status == FETCH_OK && !o->help &&
-           (option = getopt_long(argc, argv, ":X:d:H:Iifo:m:sSvh", long_options,
-                                 NULL)) != -1) {
+           (option = getopt_long(argc, argv, ":X:d:H:Iifo:m:sSvhE:k",
+                                 long_options, NULL)) != -1) {
         if (option == '?' || option == ':') {
             return refuse_option(argv, option);
         }

@@ -16,7 +16,7 @@ enum { OK = 0, FAILED = 1, USAGE = 2 };
 #define TRIPS 21
 
 static const char usage_text[] =
-    "usage: counter-client [--info] [--self] [--time] URI\n"
+    "usage: counter-client [OPTION]... URI\n"
     "\n"
     "Adds one to the counter at URI and prints what the service answers then.\n"
     "\n"
@@ -24,7 +24,24 @@ static const char usage_text[] =
     "  -s, --self     run the service at URI, too\n"
     "  -t, --time     print URI, answer and round trip, separated by tabs\n"
     "  -h, --help     print this\n"
-    "  -V, --version  print the version\n";
+    "  -V, --version  print the version\n"
+    "\n"
+    "For a URI with TLS, such as https://HOST:\n"
+    "      --cacert FILE    trust these authorities (PEM), not the system's\n"
+    "      --cert FILE      our certificate (PEM); with --self the service's\n"
+    "      --key FILE       its key\n"
+    "      --pin sha256//BASE64\n"
+    "                       the public key that must be in the service's "
+    "chain\n"
+    "      --tls-name NAME  whom to expect; else the URI's host\n"
+    "      --insecure       trust anybody\n";
+
+static const struct tls_option_name tls_names[] = {
+    {"--cacert", TLS_CACERT}, {"--cert", TLS_CERT},
+    {"--key", TLS_KEY},       {"--pin", TLS_PIN},
+    {"--tls-name", TLS_NAME}, {"--insecure", TLS_INSECURE},
+    {NULL, TLS_CERT},
+};
 
 struct program {
     struct conduit_ctx *ctx;
@@ -34,6 +51,8 @@ struct program {
     bool self;
     bool time;
     struct service service; /* with --self */
+    struct tls_options tls_options;
+    struct conduit_tls *tls; /* where the URI wants it */
     struct conduit_http_client *client;
     uint64_t began; /* ns: when the last request was made */
     uint64_t trips[TRIPS];
@@ -163,7 +182,9 @@ static int open_service(struct program *p, const char **uri,
                         struct conduit_error *err)
 {
     struct conduit_listener *listener;
-    int rc = service_init(&p->service, p->ctx, err);
+    int rc = service_init(&p->service, p->ctx,
+                          tls_options_wanted(*uri) ? &p->tls_options : NULL,
+                          err);
 
     if (rc != 0) {
         return rc;
@@ -184,6 +205,23 @@ static int seed(struct program *p, struct conduit_error *err)
                : conduit_error_set(err, rc, "json", 0, "no entropy for a seed");
 }
 
+static int open_client(struct program *p, const char *uri,
+                       struct conduit_error *err)
+{
+    struct conduit_http_options options = {.max_conns = 0};
+    int rc = 0;
+
+    if (tls_options_wanted(uri)) {
+        rc = tls_options_make(&p->tls_options, p->ctx, NULL, true, &p->tls,
+                              err);
+        options.conn.tls = p->tls;
+        options.conn.tls_name = p->tls_options.name;
+    }
+    return rc == 0
+               ? conduit_http_client_new(p->ctx, uri, &options, &p->client, err)
+               : rc;
+}
+
 static void run(struct program *p)
 {
     const char *uri = p->uri;
@@ -191,7 +229,7 @@ static void run(struct program *p)
     int rc = p->self ? open_service(p, &uri, &err) : seed(p, &err);
 
     if (rc == 0) {
-        rc = conduit_http_client_new(p->ctx, uri, NULL, &p->client, &err);
+        rc = open_client(p, uri, &err);
     }
     if (rc != 0) {
         fail(p, err.text);
@@ -216,11 +254,33 @@ static bool is_option(const char *arg, const char *brief, const char *full)
     return strcmp(arg, brief) == 0 || strcmp(arg, full) == 0;
 }
 
+/* -1, or the exit status. */
+static int check_arguments(const struct program *p)
+{
+    const char *problem = tls_options_check(&p->tls_options);
+
+    if (p->uri == NULL) {
+        problem = "no URI given";
+    } else if (problem == NULL && p->tls_options.given &&
+               !tls_options_wanted(p->uri)) {
+        problem = "options for TLS, and a URI without";
+    }
+    return problem == NULL ? -1 : usage(problem, "");
+}
+
 /* Answers the exit status when the arguments alone decide it, else -1. */
 static int read_arguments(struct program *p, int argc, char **argv)
 {
+    const char *name;
+    const char *problem;
+
     for (int i = 1; i < argc; i++) {
-        if (is_option(argv[i], "-i", "--info")) {
+        if (tls_options_read(&p->tls_options, tls_names, argc, argv, &i, &name,
+                             &problem)) {
+            if (problem != NULL) {
+                return usage(name, problem);
+            }
+        } else if (is_option(argv[i], "-i", "--info")) {
             p->info = true;
         } else if (is_option(argv[i], "-s", "--self")) {
             p->self = true;
@@ -240,7 +300,7 @@ static int read_arguments(struct program *p, int argc, char **argv)
             p->uri = argv[i];
         }
     }
-    return p->uri != NULL ? -1 : usage("no URI given", "");
+    return check_arguments(p);
 }
 
 int conduit_main(struct conduit_ctx *ctx, int argc, char **argv)
@@ -253,6 +313,7 @@ int conduit_main(struct conduit_ctx *ctx, int argc, char **argv)
     }
     run(&p);
     conduit_http_client_free(p.client);
+    conduit_tls_unref(p.tls);
     service_fini(&p.service);
     return p.status;
 }

@@ -20,11 +20,27 @@ static const char usage_text[] =
     "Serves a counter over HTTP on each URI, until it is asked to end.\n"
     "\n"
     "  -l, --listen URI  where to listen: tcp://HOST:PORT, unix:///PATH, ...\n"
+    "      --cert FILE   certificate (PEM) for listeners with TLS, as "
+    "https://\n"
+    "      --key FILE    its key; with several pairs a client's wish (SNI) "
+    "counts\n"
+    "      --client-ca FILE\n"
+    "                    admit who has a certificate of these authorities\n"
     "  -h, --help        print this\n"
     "  -V, --version     print the version\n";
 
+static const struct tls_option_name tls_names[] = {
+    {"--cert", TLS_CERT},
+    {"--key", TLS_KEY},
+    {"--client-ca", TLS_CLIENT_CA},
+    {NULL, TLS_CERT},
+};
+
 struct program {
     struct conduit_ctx *ctx;
+    int uri_count;
+    struct tls_options tls;
+    bool tls_wanted; /* by a listener */
     struct service service;
     bool stopping;
 };
@@ -75,24 +91,37 @@ static int listen_at(struct program *p, const char *uri,
 }
 
 /*
- * The URI that argument *i gives to --listen, or NULL where it is another;
- * "" when the URI is missing. Moves *i over what it took.
+ * Whether argument *i is --listen, and its URI, "" when that is missing. Moves
+ * *i over what it took.
  */
-static const char *listen_argument(int argc, char **argv, int *i)
+static bool is_listener(int argc, char **argv, int *i, char **uri)
 {
-    const char *arg = argv[*i];
+    char *arg = argv[*i];
 
     if (strncmp(arg, "--listen=", 9) == 0) {
-        return arg + 9;
+        *uri = arg + 9;
+        return true;
     }
     if (strcmp(arg, "--listen") != 0 && strcmp(arg, "-l") != 0) {
-        return NULL;
+        return false;
     }
-    if (*i + 1 == argc) {
-        return "";
+    *uri = arg + strlen(arg);
+    if (*i + 1 < argc) {
+        *i += 1;
+        *uri = argv[*i];
     }
-    *i += 1;
-    return argv[*i];
+    return true;
+}
+
+/* -1, or the exit status. */
+static int check_tls(const struct program *p)
+{
+    const char *problem = tls_options_check(&p->tls);
+
+    if (problem == NULL && p->tls.given && !p->tls_wanted) {
+        problem = "a certificate was given, and no listener has TLS";
+    }
+    return problem == NULL ? -1 : usage(problem, "");
 }
 
 static bool is_option(const char *arg, const char *brief, const char *full)
@@ -100,41 +129,60 @@ static bool is_option(const char *arg, const char *brief, const char *full)
     return strcmp(arg, brief) == 0 || strcmp(arg, full) == 0;
 }
 
-/* Answers the exit status when the arguments alone decide it, else -1. */
-static int check_arguments(int argc, char **argv)
+/* An argument that is no listener: the exit status, or -1 to go on. */
+static int read_option(struct program *p, int argc, char **argv, int *i)
 {
-    int listeners = 0;
+    const char *arg = argv[*i];
+    const char *name;
+    const char *problem;
 
-    for (int i = 1; i < argc; i++) {
-        const char *arg = argv[i];
-        const char *uri = listen_argument(argc, argv, &i);
-
-        if (uri != NULL && *uri == '\0') {
-            return usage("--listen wants a URI", "");
-        }
-        if (uri != NULL) {
-            listeners++;
-        } else if (is_option(arg, "-h", "--help")) {
-            (void)fputs(usage_text, stdout);
-            return OK;
-        } else if (is_option(arg, "-V", "--version")) {
-            (void)printf("counter %s\n", conduit_version());
-            return OK;
-        } else {
-            return usage("unknown argument ", arg);
-        }
+    if (tls_options_read(&p->tls, tls_names, argc, argv, i, &name, &problem)) {
+        return problem == NULL ? -1 : usage(name, problem);
     }
-    return listeners > 0 ? -1 : usage("no --listen URI given", "");
+    if (is_option(arg, "-h", "--help")) {
+        (void)fputs(usage_text, stdout);
+        return OK;
+    }
+    if (is_option(arg, "-V", "--version")) {
+        (void)printf("counter %s\n", conduit_version());
+        return OK;
+    }
+    return usage("unknown argument ", arg);
 }
 
-static int serve(struct program *p, int argc, char **argv)
+/* A listener: the same. The URIs move to the front of argv. */
+static int add_listener(struct program *p, char **argv, char *uri)
+{
+    if (*uri == '\0') {
+        return usage("--listen wants a URI", "");
+    }
+    argv[p->uri_count++] = uri;
+    p->tls_wanted = p->tls_wanted || tls_options_wanted(uri);
+    return -1;
+}
+
+/* Answers the exit status when the arguments alone decide it, else -1. */
+static int read_arguments(struct program *p, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        char *uri;
+        int status = is_listener(argc, argv, &i, &uri)
+                         ? add_listener(p, argv, uri)
+                         : read_option(p, argc, argv, &i);
+
+        if (status >= 0) {
+            return status;
+        }
+    }
+    return p->uri_count > 0 ? check_tls(p) : usage("no --listen URI given", "");
+}
+
+static int serve(struct program *p, char **uris)
 {
     struct conduit_error err;
 
-    for (int i = 1; i < argc; i++) {
-        const char *uri = listen_argument(argc, argv, &i);
-
-        if (listen_at(p, uri, &err) != 0) {
+    for (int i = 0; i < p->uri_count; i++) {
+        if (listen_at(p, uris[i], &err) != 0) {
             return fail(&err);
         }
     }
@@ -148,15 +196,16 @@ int conduit_main(struct conduit_ctx *ctx, int argc, char **argv)
 {
     struct program p = {.ctx = ctx};
     struct conduit_error err;
-    int status = check_arguments(argc, argv);
+    int status = read_arguments(&p, argc, argv);
 
     if (status >= 0) {
         return status;
     }
-    if (service_init(&p.service, ctx, &err) != 0) {
+    if (service_init(&p.service, ctx, p.tls_wanted ? &p.tls : NULL, &err) !=
+        0) {
         return fail(&err);
     }
-    status = serve(&p, argc, argv);
+    status = serve(&p, argv);
     service_fini(&p.service);
     return status;
 }

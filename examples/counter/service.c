@@ -48,6 +48,28 @@ static json_t *fact(const struct conduit_conn *conn, enum conduit_query what)
     return json_string(text);
 }
 
+/* A text of TLS; NULL where there is none, or what is there is no text. */
+static json_t *text_fact(const char *text)
+{
+    return *text != '\0' ? json_string(text) : NULL;
+}
+
+static json_t *tls_facts(const struct conduit_conn *conn)
+{
+    struct conduit_tls_facts f;
+
+    if (conduit_conn_query(conn, CONDUIT_QUERY_TLS, &f) != 0) {
+        return NULL;
+    }
+    return json_pack("{s:s, s:s, s:s, s:o?, s:o?, s:o?, s:o?, s:b, s:b}",
+                     "engine", f.engine, "version", f.version, "cipher",
+                     f.cipher, "alpn", text_fact(f.alpn), "server_name",
+                     text_fact(f.server_name), "peer_subject",
+                     text_fact(f.peer_subject), "peer_fingerprint",
+                     text_fact(f.peer_fingerprint), "resumed", f.resumed,
+                     "verified", f.verified);
+}
+
 static void get_info(void *arg, struct conduit_http_request *r)
 {
     const struct conduit_conn *conn = conduit_http_conn(r);
@@ -58,12 +80,12 @@ static void get_info(void *arg, struct conduit_http_request *r)
     (void)arg;
     (void)conduit_conn_query(conn, CONDUIT_QUERY_TRANSPORT, &transport);
     (void)conduit_conn_layers(conn, layers, sizeof layers);
-    conduit_http_reply_json(r, 200,
-                            json_pack("{s:s, s:s?, s:s, s:o?, s:o?, s:n}",
-                                      "platform", platform, "transport",
-                                      transport, "layers", layers, "peer",
-                                      fact(conn, CONDUIT_QUERY_PEER), "local",
-                                      fact(conn, CONDUIT_QUERY_LOCAL), "tls"));
+    conduit_http_reply_json(
+        r, 200,
+        json_pack("{s:s, s:s?, s:s, s:o?, s:o?, s:o?}", "platform", platform,
+                  "transport", transport, "layers", layers, "peer",
+                  fact(conn, CONDUIT_QUERY_PEER), "local",
+                  fact(conn, CONDUIT_QUERY_LOCAL), "tls", tls_facts(conn)));
 }
 
 static int add_routes(struct service *s, struct conduit_error *err)
@@ -86,15 +108,22 @@ static int add_routes(struct service *s, struct conduit_error *err)
 }
 
 int service_init(struct service *s, struct conduit_ctx *ctx,
-                 struct conduit_error *err)
+                 const struct tls_options *tls, struct conduit_error *err)
 {
+    struct conduit_http_options options = {.max_conns = 0};
     int rc = conduit_json_init(ctx);
 
     *s = (struct service){.server = NULL};
     if (rc != 0) {
         return conduit_error_set(err, rc, "json", 0, "no entropy for a seed");
     }
-    rc = conduit_http_server_new(ctx, NULL, &s->server, err);
+    if (tls != NULL) {
+        rc = tls_options_make(tls, ctx, &counter, true, &s->tls, err);
+        options.conn.tls = s->tls;
+    }
+    if (rc == 0) {
+        rc = conduit_http_server_new(ctx, &options, &s->server, err);
+    }
     if (rc == 0) {
         rc = add_routes(s, err);
     }
@@ -107,5 +136,6 @@ int service_init(struct service *s, struct conduit_ctx *ctx,
 void service_fini(struct service *s)
 {
     conduit_http_server_free(s->server);
-    s->server = NULL;
+    conduit_tls_unref(s->tls);
+    *s = (struct service){.server = NULL};
 }

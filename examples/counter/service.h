@@ -12,16 +12,22 @@
 #ifndef COUNTER_SERVICE_H
 #define COUNTER_SERVICE_H
 
+#include "tls_options.h"
+
 #include <conduit/conduit.h>
 
 struct service {
     struct conduit_http_server *server;
+    struct conduit_tls *tls;
     json_int_t counter;
 };
 
-/* Makes the service in `s`, which stays where it is until service_fini(). */
+/*
+ * Makes the service in `s`, which stays where it is until service_fini(). `tls`
+ * is for listeners with TLS; NULL: there will be none.
+ */
 int service_init(struct service *s, struct conduit_ctx *ctx,
-                 struct conduit_error *err);
+                 const struct tls_options *tls, struct conduit_error *err);
 
 /* Drops what is under way. */
 void service_fini(struct service *s);

@@ -339,6 +339,24 @@ usage -H nonsense "$uri/"
 usage -H 'Host:' "$uri/"
 usage -d a -d @b "$uri/"
 usage -I -d a "$uri/"
+# What is for TLS is no silent nothing without it.
+for option in --cacert=a --tls-name=a --insecure -k "--pin=sha256//$(
+    printf %032d 0 | base64)"; do
+    usage "$option" "$uri/"
+    grep -q 'options for TLS, and a URI without' err || die "$(<err)"
+done
+for bad in --cacert --cacert= --cert= --key= --pin= --pin=md5//aa \
+    --pin=sha256//short --pin=sha256// --tls-name= --insecure=yes \
+    "--pin=sha256//$(printf %033d 0 | base64)" \
+    "--pin=sha256//$(printf %031d 0 | base64)" \
+    "--pin=sha256//$(printf %032d 0 | base64);" \
+    "--pin=sha256//$(printf %032d 0 | base64 | tr M .)"; do
+    usage https://localhost/ "$bad"
+done
+usage --cert a https://localhost/
+grep -q 'each certificate needs its key' err || die "$(<err)"
+usage --key a https://localhost/
+usage -E
 fetch -H 'Content-Length: 3' "$uri/"
 expect 2 'Content-Length'
 fetch -X 'A B' "$uri/"
