@@ -5,6 +5,8 @@
 
 #include "chop.h"
 
+#include <conduit/tls.h>
+
 static int setup(void **state)
 {
     int rc = t_setup(state);
@@ -154,8 +156,7 @@ static const struct {
     {"gopher://h:80", CONDUIT_ESCHEME, "tcp+socket"},
     {"gopher+tcp://h:80", CONDUIT_ESCHEME, "'gopher'"},
     {"tcp+direct://h:80", CONDUIT_ESCHEME, "direct"},
-    {"https://h", CONDUIT_ESCHEME, "'tls'"},
-    {"tls+tcp://h:1", CONDUIT_ESCHEME, "'tls'"},
+    {"tsl+tcp://h:1", CONDUIT_ESCHEME, "'tsl'"},
     {"http+http+tcp://h", CONDUIT_ESCHEME, "http"},
     {"t cp://h:80", CONDUIT_EURI, "character"},
     {"tcp://h :80", CONDUIT_EURI, "character"},
@@ -361,9 +362,33 @@ static void what_is_registered_is_listed(void **state)
     }
     assert_true(is_listed(env, "chop"));
     n++;
+    if (conduit_tls_engine(env->ctx, 0) != NULL) {
+        assert_true(is_listed(env, "tls"));
+        n++;
+    }
     assert_int_equal(t_platform_register(env->ctx), 0);
     assert_true(conduit_ctx_transport(env->ctx, n - 1, &scheme, &summary));
     assert_false(conduit_ctx_transport(env->ctx, n, &scheme, &summary));
+}
+
+/* Without an engine, TLS is refused when the URI is read. */
+static void tls_needs_an_engine(void **state)
+{
+    struct conduit_error err = {0};
+    struct conduit_ctx *ctx = NULL;
+    struct conduit_uri *uri = NULL;
+
+    (void)state;
+    assert_int_equal(t_platform_new(NULL, &ctx, &err), 0);
+    assert_int_equal(conduit_register_mem(ctx), 0);
+    assert_int_equal(conduit_uri_parse(ctx, "tls+mem://a", &uri, &err),
+                     CONDUIT_ESCHEME);
+    assert_non_null(strstr(err.text, "'tls'"));
+    assert_int_equal(conduit_uri_parse(ctx, "https://a", &uri, &err),
+                     CONDUIT_ESCHEME);
+    assert_non_null(strstr(err.text, "'tls'"));
+    assert_null(conduit_tls_engine(ctx, 0));
+    conduit_ctx_free(ctx);
 }
 
 static void the_stack_of_tcp_can_be_chosen(void **state)
@@ -387,6 +412,7 @@ int main(void)
         URI_TEST(labels_are_limited),
         URI_TEST(unix_paths_have_their_length),
         URI_TEST(what_is_registered_is_listed),
+        URI_TEST(tls_needs_an_engine),
         URI_TEST(the_stack_of_tcp_can_be_chosen),
     };
 
