@@ -297,6 +297,31 @@ static void written_bytes_go_out_by_themselves(void **state)
     suite_receive(&f->pair.b, 100);
 }
 
+/* What the system or a lower layer holds is waited for, not asked for again and
+ * again; also when it is to be closed. */
+static void a_stuck_writer_does_not_spin(void **state)
+{
+    struct fix *f = *state;
+    struct t_conn *a = &f->pair.a;
+    uint8_t buf[1000];
+
+    suite_shrink(f);
+    t_attach(a, &f->env, a->conn, CONDUIT_WRITE);
+    for (int i = 0; i < 20000 && conduit_conn_flush(a->conn) == 0; i++) {
+        t_fill(a->out, a->sent, buf, sizeof buf);
+        if (conduit_conn_write(a->conn, buf, sizeof buf) < 0) {
+            break;
+        }
+        t_turns(&f->env, 1);
+    }
+    t_want(a, 0);
+    t_turns(&f->env, 10);
+    assert_in_range(t_turns_in(&f->env, 50), 1, 5 + 40 * suite.under);
+    t_close(a);
+    t_turns(&f->env, 10);
+    assert_in_range(t_turns_in(&f->env, 50), 1, 5 + 40 * suite.under);
+}
+
 static void small_writes_are_gathered(void **state)
 {
     struct fix *f = *state;
@@ -395,6 +420,7 @@ static const struct CMUnitTest tests[] = {
     SUITE_TEST(drained_waits_until_it_is_wanted),
     SUITE_TEST(drained_means_that_nothing_is_held),
     SUITE_TEST(written_bytes_go_out_by_themselves),
+    SUITE_TEST(a_stuck_writer_does_not_spin),
     SUITE_TEST(small_writes_are_gathered),
     SUITE_TEST(a_writer_waits_for_a_slow_reader),
     SUITE_TEST(reading_little_makes_room_in_time),

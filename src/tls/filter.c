@@ -312,7 +312,8 @@ static int tls_finish(struct conduit_conn *c, bool full)
 static bool has_room(const struct tls_conn *t)
 {
     return (t->out == NULL || t->out->end < CDT_BUF_SIZE) &&
-           (engine(t)->wants(t->session) & CONDUIT_WRITE) == 0;
+           (engine(t)->wants(t->session) & CONDUIT_WRITE) == 0 &&
+           (t->base.below->flags & CDT_HELD) == 0;
 }
 
 static bool has_bytes(const struct tls_conn *t)
@@ -340,6 +341,8 @@ static unsigned tls_want(struct conduit_conn *c, unsigned events)
     }
     if ((events & CONDUIT_WRITE) != 0 && has_room(t)) {
         levels |= CONDUIT_WRITE;
+    } else if ((t->base.below->flags & CDT_HELD) != 0) {
+        lower |= events & CONDUIT_WRITE;
     }
     levels |= conduit_conn_want_below(c, lower);
     return levels & events;
@@ -453,6 +456,11 @@ static int find_name(const struct conduit_uri *uri,
         buf[len] = '\0';
         peer->name = buf;
         peer->name_is_ip = conduit_addr_parse(buf, len, &addr);
+        if (!peer->name_is_ip && !cdt_tls_is_host(buf, len)) {
+            return conduit_error_set(err, CONDUIT_EINVAL, LAYER, 0,
+                                     "\"%.64s\" is not the name of one host",
+                                     buf);
+        }
     }
     return 0;
 }

@@ -22,8 +22,7 @@ static bool same(const char *a, const char *b, size_t n)
     return true;
 }
 
-/* Letters, digits, '-', '_' and '.', with no empty label. */
-static bool is_host(const char *name, size_t n)
+bool cdt_tls_is_host(const char *name, size_t n)
 {
     bool in_label = false;
 
@@ -52,14 +51,14 @@ bool cdt_tls_name_matches(const char *pattern, size_t pattern_len,
     const char *rest;
 
     if (pattern_len < 2 || pattern[0] != '*' || pattern[1] != '.') {
-        return pattern_len == len && is_host(pattern, pattern_len) &&
+        return pattern_len == len && cdt_tls_is_host(pattern, pattern_len) &&
                same(pattern, host, len);
     }
     rest = strchr(host, '.');
     pattern++;
     pattern_len--; /* ".example.org" */
     return rest != NULL && rest != host && strlen(rest) == pattern_len &&
-           is_host(pattern + 1, pattern_len - 1) &&
+           cdt_tls_is_host(pattern + 1, pattern_len - 1) &&
            memchr(pattern + 1, '.', pattern_len - 1) != NULL &&
            same(pattern, rest, pattern_len);
 }

@@ -12,10 +12,6 @@
 
 #include <openssl/err.h>
 
-/* A peer that makes us answer but does not read is read from no more once so
- * much is stuck. */
-#define STUCK_MAX 65536u
-
 static struct cdt_ossl_session *mine(struct cdt_tls_session *session)
 {
     return (struct cdt_ossl_session *)session;
@@ -228,8 +224,7 @@ static long session_read(struct cdt_tls_session *session, void *buf, size_t n)
     if (s->read_failed != 0) {
         return s->read_failed;
     }
-    if (!s->done || n == 0 ||
-        (s->queued > STUCK_MAX && cdt_ossl_push(s) == CONDUIT_AGAIN)) {
+    if (!s->done || n == 0) {
         return CONDUIT_AGAIN;
     }
     ERR_clear_error();

@@ -15,6 +15,10 @@
 
 #include <string.h>
 
+/* Answers that a peer may cause and leave unread once hands are shaken. What is
+ * written by us never queues so much: it waits for what is queued. */
+#define STUCK_MAX 65536u
+
 /* Beyond OpenSSL's own numbers; used for nothing. */
 #define BIO_TYPE_CONDUIT (BIO_TYPE_SOURCE_SINK | 0xff)
 
@@ -116,7 +120,10 @@ static int bio_write(BIO *bio, const char *data, size_t n, size_t *written)
         bytes += sent;
         left -= (size_t)sent;
     }
-    if (s->output_failed == 0 && !append(s, bytes, left)) {
+    if (s->output_failed == 0 && s->done && s->queued + left > STUCK_MAX) {
+        (void)cdt_ossl_fault(s, broken(s, CONDUIT_ELIMIT), 0,
+                             "the peer makes us answer and does not read");
+    } else if (s->output_failed == 0 && !append(s, bytes, left)) {
         cdt_ossl_fault(s, broken(s, CONDUIT_ENOMEM), 0, "out of memory");
     }
     return 1;

@@ -75,9 +75,8 @@ static int check_chain(const struct cdt_ossl_cred *cred, STACK_OF(X509) * chain)
 /* Nothing is verified but pins, and the session says so ever after. */
 static int trust(const struct cdt_ossl_cred *cred, X509_STORE_CTX *store_ctx)
 {
-    STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(store_ctx);
-
-    if (!one_is_pinned(cred, shown)) {
+    if (cred->pin_count > 0 &&
+        !is_pinned(cred, X509_STORE_CTX_get0_cert(store_ctx))) {
         X509_STORE_CTX_set_error(store_ctx,
                                  X509_V_ERR_APPLICATION_VERIFICATION);
         return 0;

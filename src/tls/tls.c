@@ -364,6 +364,11 @@ struct conduit_tls *cdt_tls_of(struct conduit_ctx *ctx,
     if (options->tls != NULL) {
         return options->tls;
     }
+    if (state == NULL) {
+        (void)conduit_error_set(err, CONDUIT_ESCHEME, LAYER, 0,
+                                "no TLS engine is in this build");
+        return NULL;
+    }
     if (state->chosen != NULL) {
         return state->chosen;
     }

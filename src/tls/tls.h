@@ -157,6 +157,10 @@ extern const struct cdt_tls_engine cdt_tls_bearssl;
 bool cdt_tls_name_matches(const char *pattern, size_t pattern_len,
                           const char *host);
 
+/* Whether n bytes are a host's name: letters, digits, '-', '_' and '.', with no
+ * empty label. */
+bool cdt_tls_is_host(const char *name, size_t n);
+
 /* A text about an alert of the peer's (RFC 8446 section 6.2), "the peer says:
  * unknown certificate authority". Static. */
 const char *cdt_tls_alert_text(unsigned alert);
