@@ -12,6 +12,8 @@ packages_build=(build-essential cmake ninja-build pkg-config libevent-dev
 packages_test=(clang clang-format clang-tidy libclang-rt-dev libcmocka-dev
                musl-dev git curl gnutls-bin openssl socat chromium
                chromium-driver)
+# What conduit is measured against.
+packages_bench=(nginx-light libnginx-mod-stream)
 # What guests are built with, and the lab that runs them.
 packages_xen=(libxen-dev musl-dev qemu-system-x86 busybox-static cpio kmod
               xz-utils)
