@@ -201,6 +201,7 @@ static bool discard(struct conduit_conn *c)
         }
         if (n <= 0) {
             c->flags |= CDT_READ_OVER;
+            c->read_code = (int16_t)n;
             return false;
         }
         c->ops->consume(c, (size_t)n);
@@ -217,11 +218,15 @@ static uint64_t linger_left(const struct conduit_conn *c)
     return c->timer.at > now ? (c->timer.at - now) / CDT_NS_PER_MS : 0;
 }
 
-/* Ends the top layer and goes on with the one below. */
+/*
+ * Ends the top layer and goes on with the one below. A peer that has ended its
+ * bytes in a layer sends no more in those below.
+ */
 static void peel(struct conduit_conn *c)
 {
     struct conduit_conn *below = c->below;
     uint64_t left = linger_left(c);
+    bool over = c->read_code == CONDUIT_END;
 
     if (below == NULL) {
         bury(c, false);
@@ -235,6 +240,9 @@ static void peel(struct conduit_conn *c)
     c->below = NULL;
     below->interest = 0;
     below->state = CDT_CONN_CLOSING;
+    if (over) {
+        below->flags |= CDT_READ_OVER;
+    }
     c->loop->closing++;
     bury(c, false);
     conduit_timer_set(below->loop, &below->timer, left);

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 /* Accepted in one go, so that connections get their turn too. */
-#define ACCEPT_MAX 64
 
 /* How long a listener rests when the system has no more descriptors. */
 #define REST_MS 50
@@ -80,38 +79,34 @@ static bool must_rest(int number)
            number == ENOMEM || number == EINVAL || number == EBADF;
 }
 
+/*
+ * One at a time: the event comes again while others wait, and a call only to
+ * hear that nobody does costs the kernel nearly as much as a peer.
+ */
 static void on_accept(evutil_socket_t fd, short what, void *arg)
 {
     struct acceptor *a = arg;
-    int i;
+    union cdt_sockaddr peer;
+    socklen_t len = sizeof peer;
+    struct conduit_conn *c;
+    int got;
 
     (void)what;
-    for (i = 0; i < ACCEPT_MAX && !a->paused; i++) {
-        union cdt_sockaddr peer;
-        socklen_t len = sizeof peer;
-        struct conduit_conn *c;
-        int got;
-
-        memset(&peer, 0, sizeof peer);
-        got = accept4(fd, &peer.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (got < 0 && must_rest(errno)) {
+    memset(&peer, 0, sizeof peer);
+    got = accept4(fd, &peer.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (got < 0) {
+        if (must_rest(errno)) {
             rest(a, errno);
-            return;
         }
-        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            return;
-        }
-        if (got < 0) {
-            continue; /* that peer is gone; the next may not be */
-        }
-        c = cdt_socket_accepted(a->ctx, a->ops, got, &peer, &a->options);
-        if (c == NULL) {
-            (void)close(got);
-            rest(a, ENOMEM);
-            return;
-        }
-        conduit_listener_deliver(a->base.listener, c);
+        return; /* that peer is gone; the next may not be */
     }
+    c = cdt_socket_accepted(a->ctx, a->ops, got, &peer, &a->options);
+    if (c == NULL) {
+        (void)close(got);
+        rest(a, ENOMEM);
+        return;
+    }
+    conduit_listener_deliver(a->base.listener, c);
 }
 
 static void accept_pause(struct conduit_acceptor *base, bool paused)
