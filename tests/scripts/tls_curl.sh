@@ -5,130 +5,28 @@
 # fetch asking openssl s_server, each engine of this build with each, and conduit
 # relay in front of one and behind the other. The certificates are made here, for
 # a day.
-# shellcheck source=tests/support/scripts.sh
-source "${BASH_SOURCE[0]%/*}/../support/scripts.sh"
-needs curl openssl
-unset SSL_CERT_FILE SSL_CERT_DIR CONDUIT_TLS
-
-# --- running ----------------------------------------------------------------
-
-# run STATUS COMMAND...: to its end; what it printed is in out and err. STATUS
-# may be a pattern.
-run() {
-    local status=0 want=$1
-    shift
-    timeout -k 5 30 "$@" >out 2>err || status=$?
-    # shellcheck disable=SC2053
-    [[ $status = $want ]] || die "$* answers $status: $(<err)"
-}
-
-# says FILE TEXT...
-says() {
-    local file=$1 text
-    shift
-    for text in "$@"; do
-        grep -qF -- "$text" "$file" || die "no '$text' in $file: $(<"$file")"
-    done
-}
-
-fetch() { # STATUS ARGUMENT...
-    local want=$1
-    shift
-    run "$want" "$CONDUIT_BIN/conduit" fetch "$@"
-}
-
-ask() { # STATUS CURL-ARGUMENT...
-    local want=$1
-    shift
-    run "$want" curl --silent --show-error --noproxy '*' --max-time 20 "$@"
-}
-
-# serve ENGINE COUNTER-ARGUMENT...: starts one more, in place of the last. Its
-# first URI is $uri, with TCP port $port. It listens once more at tls+unix.
-service=
-serve() {
-    local engine=$1
-    shift
-    stop_service
-    rm -f socket
-    : >lines
-    CONDUIT_TLS=$engine "$CONDUIT_BIN/counter" --listen https://127.0.0.1:0 \
-        --listen "tls+unix://$work/socket" "$@" >lines 2>errors &
-    service=$!
-    pids+=("$service")
-    until_so "counter $*" has_lines 2
-    uri=$(sed -n '1s/^listening //p' lines)
-    port=${uri##*:}
-}
-has_lines() {
-    (($(wc -l <lines) >= $1))
-}
-stop_service() {
-    local status=0
-    [[ $service ]] || return 0
-    kill -TERM "$service"
-    wait "$service" || status=$?
-    is "$status" 0
-    service=
-}
-
-# fact NAME: of TLS, in the answer in out, as JSON has it.
-fact() {
-    sed -n 's/.*"tls":{\([^}]*\)}.*/\1/p' out | tr ',' '\n' |
-        sed -n "s/^\"$1\"://p"
-}
+# shellcheck source=tests/support/tls_scripts.sh
+source "${BASH_SOURCE[0]%/*}/../support/tls_scripts.sh"
 
 # --- what is in this build --------------------------------------------------
 
-run 1 env CONDUIT_TLS=nonsense "$CONDUIT_BIN/counter" --listen tls+mem://a
-if grep -q 'no TLS engine' err; then
+if ! find_engines; then
     # Then a URI with TLS cannot be, and all else is as ever.
-    says err 'counter: tls: no TLS engine is in this build'
-    fetch 1 https://localhost/
     says err '(1) tls: no TLS engine is in this build'
+    run 1 "$CONDUIT_BIN/counter" --listen https://127.0.0.1:0
+    says err 'counter: tls: no TLS engine is in this build'
     run 1 "$CONDUIT_BIN/conduit" relay mem://a tls+mem://b
     says err 'conduit: tls: no TLS engine is in this build'
     fetch 7 mem://nobody
-    echo 'skipped: no TLS engine is in this build'
-    exit 77
+    needs_engines
 fi
+run 1 env CONDUIT_TLS=nonsense "$CONDUIT_BIN/counter" \
+    --listen https://127.0.0.1:0
 says err 'counter: tls: no engine "nonsense" is in this build, which has: '
-read -r -a engines < <(sed 's/.*which has: //; s/,//g' err)
-run 1 env CONDUIT_TLS=nonsense "$CONDUIT_BIN/conduit" fetch https://localhost/
-says err '(1) tls: no engine "nonsense" is in this build, which has: '
 run 7 env CONDUIT_TLS=nonsense "$CONDUIT_BIN/conduit" fetch mem://nobody
 
 # --- certificates -----------------------------------------------------------
 
-# authority NAME: NAME.pem and NAME.key.
-authority() {
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-        -keyout "$1.key" -out "$1.pem" -subj "/CN=authority $1" -days 1 \
-        -addext keyUsage=critical,keyCertSign,cRLSign
-}
-
-# issue NAME AUTHORITY SAN [X509-ARGUMENT...]: NAME.pem and NAME.key.
-issue() {
-    local name=$1 authority=$2 key=(-newkey ec -pkeyopt
-        ec_paramgen_curve:P-256)
-    printf 'basicConstraints=CA:FALSE\nsubjectAltName=%s\n' "$3" >"$name.ext"
-    shift 3
-    [[ $name != *rsa* ]] || key=(-newkey rsa:2048)
-    openssl req "${key[@]}" -nodes -keyout "$name.key" -out "$name.req" \
-        -subj "/O=Test/CN=$name"
-    openssl x509 -req -in "$name.req" -CA "$authority.pem" -out "$name.pem" \
-        -CAkey "$authority.key" -CAcreateserial -days 1 \
-        -extfile "$name.ext" "$@"
-}
-
-# pin NAME: the hash of its public key, as curl writes it.
-pin() {
-    printf 'sha256//%s' "$(openssl x509 -in "$1.pem" -noout -pubkey |
-        openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary |
-        base64)"
-}
-
-local_names=DNS:localhost,IP:127.0.0.1
 {
     authority good
     authority evil
@@ -237,8 +135,6 @@ versions() {
 asks_twice() {
     local arguments=(-connect "127.0.0.1:$port" -servername localhost -CAfile
         good.pem -verify_return_error "-$1" -ign_eof)
-    printf 'GET /api/info HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' \
-        >request
     run 0 openssl s_client "${arguments[@]}" -sess_out session <request
     says out 'New, '
     is "$(fact resumed)" false
@@ -279,8 +175,6 @@ several_names() {
 by_gnutls() {
     local version
     command -v gnutls-cli >/dev/null || return 0
-    printf 'GET /api/info HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' \
-        >request
     for version in 1.2 1.3; do
         [[ $1$version != bearssl1.3 ]] || continue
         run 0 gnutls-cli --x509cafile good.pem --port "$port" \
@@ -324,19 +218,6 @@ done
 stop_service
 
 # --- each engine as the client ----------------------------------------------
-
-# openssl_serve CERTIFICATE ARGUMENT...: s_server, whose page tells of the
-# connection, at $port.
-openssl_serve() {
-    local name=$1
-    shift
-    : >page.log
-    openssl s_server -accept 127.0.0.1:0 -www -cert "$name.pem" \
-        -key "$name.key" "$@" >page.log 2>&1 &
-    pids+=($!)
-    until_so 's_server' grep -q '^ACCEPT ' page.log
-    port=$(sed -n 's/^ACCEPT .*://p' page.log)
-}
 
 # How it is where all is well: what the other side says, and what -v says.
 to_openssl() {
@@ -545,18 +426,6 @@ client 2 --insecure=yes https://localhost:1
 says err '--insecure takes no value'
 
 # --- conduit relay ----------------------------------------------------------
-
-# relay ENGINE ARGUMENT...: starts one more, at $port.
-relays=0
-relay() {
-    local engine=$1 lines=relay.$((++relays))
-    shift
-    CONDUIT_TLS=$engine CONDUIT_LOG=info "$CONDUIT_BIN/conduit" relay "$@" \
-        >"$lines" 2>>relay.log &
-    pids+=($!)
-    until_so "relay $*" test -s "$lines"
-    port=$(sed -n 's/^listening .*://p' "$lines")
-}
 
 not_relayed() { # STATUS TEXT ARGUMENT...
     local want=$1 text=$2
