@@ -196,8 +196,20 @@ static int choose_identity(struct cdt_bearssl_session *s,
         ->choose(server->policy_vtable, server, choices);
 }
 
+/* Whether the client lists the curve of its key, where that is a curve of our
+ * policy, of which alone BearSSL says what the client has. */
+static bool is_listed(const struct cdt_bearssl_session *s,
+                      const struct cdt_bearssl_identity *id, uint32_t listed)
+{
+    uint32_t bit = (uint32_t)1 << (id->leaf.key.key.ec.curve & 31);
+
+    return id->leaf.key.key_type != BR_KEYTYPE_EC ||
+           (s->ec.supported_curves & bit) == 0 || (listed & bit) != 0;
+}
+
 /* An identity of the name that the client asked for; without one, any, the
- * first above all. */
+ * first above all. Not all clients verify what they do not list (RFC 8422,
+ * 5.1), but some do, so such an identity comes last. */
 static int choose(const br_ssl_server_policy_class **pctx,
                   const br_ssl_server_context *cc,
                   br_ssl_server_choices *choices)
@@ -205,19 +217,20 @@ static int choose(const br_ssl_server_policy_class **pctx,
     struct cdt_bearssl_session *s = of_policy(pctx);
     const struct cdt_tls_credentials *cred = s->cred;
     const char *name = br_ssl_engine_get_server_name(&cc->eng);
+    uint32_t listed = s->u.server.curves;
     bool named = false;
 
     prefer_group(s);
     for (size_t i = 0; i < cred->identity_count && name[0] != '\0'; i++) {
-        if (cdt_bearssl_cert_names(&cred->identities[i].leaf, name, false)) {
-            named = true;
-            if (choose_identity(s, &cred->identities[i], choices) != 0) {
-                return 1;
-            }
-        }
+        named |= cdt_bearssl_cert_names(&cred->identities[i].leaf, name, false);
     }
-    for (size_t i = 0; i < cred->identity_count && !named; i++) {
-        if (choose_identity(s, &cred->identities[i], choices) != 0) {
+    for (size_t i = 0; i < 2 * cred->identity_count; i++) {
+        const struct cdt_bearssl_identity *id =
+            &cred->identities[i % cred->identity_count];
+
+        if ((!named || cdt_bearssl_cert_names(&id->leaf, name, false)) &&
+            is_listed(s, id, listed) == (i < cred->identity_count) &&
+            choose_identity(s, id, choices) != 0) {
             return 1;
         }
     }
