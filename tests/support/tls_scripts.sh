@@ -48,8 +48,13 @@ printf 'GET /api/info HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' \
 
 # fact NAME: of TLS, in the counter's answer in out, as JSON has it.
 fact() {
-    sed -n 's/.*"tls":{\([^}]*\)}.*/\1/p' out | tr ',' '\n' |
-        sed -n "s/^\"$1\"://p"
+    local text
+    text=$(<out)
+    [[ $text =~ '"tls":{'([^}]*)'}' ]] || return 0
+    text=,${BASH_REMATCH[1]},
+    [[ $text = *",\"$1\":"* ]] || return 0
+    text=${text#*",\"$1\":"}
+    printf '%s\n' "${text%%,*}"
 }
 
 # find_engines: those of this build, into ${engines[@]}; fails where there is
@@ -89,7 +94,7 @@ issue() {
     shift 3
     case $name in
     *rsa*) key=(-newkey rsa:2048) ;;
-    *p384*) key[2]=ec_paramgen_curve:P-384 ;;
+    *p384*) key[3]=ec_paramgen_curve:P-384 ;;
     esac
     openssl req "${key[@]}" -nodes -keyout "$name.key" -out "$name.req" \
         -subj "/O=Test/CN=$name"
