@@ -10,8 +10,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 packages_build=(build-essential cmake ninja-build pkg-config libevent-dev
                 libjansson-dev libssl-dev libbearssl-dev)
 packages_test=(clang clang-format clang-tidy libclang-rt-dev libcmocka-dev
-               musl-dev git curl gnutls-bin openssl socat chromium
-               chromium-driver)
+               musl-dev git curl gnutls-bin openssl socat nginx-light
+               libnginx-mod-stream chromium chromium-driver)
 # What conduit is measured against.
 packages_bench=(nginx-light libnginx-mod-stream)
 # What guests are built with, and the lab that runs them.
