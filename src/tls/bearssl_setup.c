@@ -201,10 +201,14 @@ static int choose_identity(struct cdt_bearssl_session *s,
 static bool is_listed(const struct cdt_bearssl_session *s,
                       const struct cdt_bearssl_identity *id, uint32_t listed)
 {
-    uint32_t bit = (uint32_t)1 << (id->leaf.key.key.ec.curve & 31);
+    const br_x509_pkey *key = &id->leaf.key;
+    uint32_t bit;
 
-    return id->leaf.key.key_type != BR_KEYTYPE_EC ||
-           (s->ec.supported_curves & bit) == 0 || (listed & bit) != 0;
+    if (key->key_type != BR_KEYTYPE_EC) {
+        return true;
+    }
+    bit = (uint32_t)1 << key->key.ec.curve;
+    return (s->ec.supported_curves & bit) == 0 || (listed & bit) != 0;
 }
 
 /* An identity of the name that the client asked for; without one, any, the

@@ -247,10 +247,27 @@ static bool use(SSL *ssl, const struct cdt_ossl_identity *id)
     return SSL_use_cert_and_key(ssl, id->leaf, id->key, id->chain, 1) == 1;
 }
 
+static const ASN1_OCTET_STRING *names_of(const struct cdt_ossl_identity *id)
+{
+    int at = X509_get_ext_by_NID(id->leaf, NID_subject_alt_name, -1);
+
+    return at < 0 ? NULL : X509_EXTENSION_get_data(X509_get_ext(id->leaf, at));
+}
+
+static bool is_of_first(const struct cdt_ossl_cred *cred, size_t i)
+{
+    const ASN1_OCTET_STRING *first = names_of(&cred->identities[0]);
+    const ASN1_OCTET_STRING *names = names_of(&cred->identities[i]);
+
+    return i == 0 || (first != NULL && names != NULL &&
+                      ASN1_OCTET_STRING_cmp(first, names) == 0);
+}
+
 /*
  * All that match are at hand, one of each kind of key, and OpenSSL takes what
- * the client can verify: RSA and EC certificates for one name go together.
- * Backwards, so that earlier ones replace later ones of the same kind.
+ * the client can verify: RSA and EC certificates for one name go together, also
+ * where a client names nobody. Backwards, so that earlier ones replace later
+ * ones of the same kind.
  */
 static int choose_identity(SSL *ssl, void *arg)
 {
@@ -270,7 +287,12 @@ static int choose_identity(SSL *ssl, void *arg)
             }
         }
     }
-    return any || use(ssl, &cred->identities[0]);
+    for (size_t i = cred->identity_count; !any && i-- > 0;) {
+        if (is_of_first(cred, i) && !use(ssl, &cred->identities[i])) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 /* Says that the name was looked at; without this, sessions do not keep it.
