@@ -9,22 +9,11 @@
 source "${BASH_SOURCE[0]%/*}/../support/tls_scripts.sh"
 needs_engines
 
-# The policy, with OpenSSL's names and GnuTLS's. A suite of TLS 1.3 says nothing
-# about certificates.
-suites_1_2='
-ECDSA TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 ECDHE-ECDSA-AES128-GCM-SHA256 AES-128-GCM
-ECDSA TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 ECDHE-ECDSA-AES256-GCM-SHA384 AES-256-GCM
-ECDSA TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 ECDHE-ECDSA-CHACHA20-POLY1305 CHACHA20-POLY1305
-RSA TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 ECDHE-RSA-AES128-GCM-SHA256 AES-128-GCM
-RSA TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 ECDHE-RSA-AES256-GCM-SHA384 AES-256-GCM
-RSA TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 ECDHE-RSA-CHACHA20-POLY1305 CHACHA20-POLY1305'
-suites_1_3='
-ECDSA TLS_AES_128_GCM_SHA256 TLS_AES_128_GCM_SHA256 AES-128-GCM
-ECDSA TLS_AES_256_GCM_SHA384 TLS_AES_256_GCM_SHA384 AES-256-GCM
-ECDSA TLS_CHACHA20_POLY1305_SHA256 TLS_CHACHA20_POLY1305_SHA256 CHACHA20-POLY1305
-RSA TLS_AES_128_GCM_SHA256 TLS_AES_128_GCM_SHA256 AES-128-GCM
-RSA TLS_AES_256_GCM_SHA384 TLS_AES_256_GCM_SHA384 AES-256-GCM
-RSA TLS_CHACHA20_POLY1305_SHA256 TLS_CHACHA20_POLY1305_SHA256 CHACHA20-POLY1305'
+# The ciphers of the policy: as the standards, OpenSSL and GnuTLS call them.
+ciphers='
+AES_128_GCM_SHA256 AES128-GCM-SHA256 AES-128-GCM
+AES_256_GCM_SHA384 AES256-GCM-SHA384 AES-256-GCM
+CHACHA20_POLY1305_SHA256 CHACHA20-POLY1305 CHACHA20-POLY1305'
 groups=(X25519 P-256 P-384)
 declare -A key_of=([X25519]='X25519, ' [P-256]='ECDH, prime256v1, '
     [P-384]='ECDH, secp384r1, ')
@@ -37,13 +26,20 @@ versions() {
     [[ $1 = bearssl ]] && echo 1.2 || echo 1.2 1.3
 }
 
-# suites VERSION: a line each.
+# suites VERSION: a line each, of the kind of the certificate and three names. A
+# suite of TLS 1.3 says nothing about certificates.
 suites() {
-    if [[ $1 = 1.2 ]]; then
-        sed 1d <<<"$suites_1_2"
-    else
-        sed 1d <<<"$suites_1_3"
-    fi
+    local kind cipher name other
+    for kind in ECDSA RSA; do
+        while read -r cipher name other; do
+            if [[ $1 = 1.2 ]]; then
+                echo "$kind TLS_ECDHE_${kind}_WITH_$cipher" \
+                    "ECDHE-$kind-$name $other"
+            else
+                echo "$kind TLS_$cipher TLS_$cipher $other"
+            fi
+        done < <(sed 1d <<<"$ciphers")
+    done
 }
 
 # names VERSION...: OpenSSL's names of the suites, sorted, on one line.
@@ -84,7 +80,8 @@ agreed() {
     is "$(fact cipher)" "\"$2\""
 }
 
-# asks VERSION KIND GROUP [GROUP-LIST]: each suite of that kind, with that group.
+# asks VERSION KIND GROUP [GROUP-LIST]: for each suite of that kind, with that
+# group.
 asks() {
     local kind suite name signature=()
     [[ $1$2 != 1.3ECDSA ]] || signature=(-sigalgs ECDSA+SHA256:ECDSA+SHA384)
@@ -106,7 +103,7 @@ asks() {
 # A client of TLS 1.2 verifies ECDSA only on a curve that is among its groups,
 # so there a server with two certificates has one of use, if any.
 as_server() {
-    local version group certificate
+    local version group certificate kind
     serve "$1" --cert server.pem --key server.key --cert rsa-server.pem \
         --key rsa-server.key
     for version in $(versions "$1"); do
@@ -122,6 +119,11 @@ as_server() {
         connect 0 -tls1_2 -cipher aECDSA:aRSA -groups "$group"
         says out 'subject=O = Test, CN = rsa-server' \
             "Temp Key: ${key_of[$group]}"
+    done
+    for kind in ECDSA RSA; do # for those who say no name as well
+        run 0 openssl s_client -connect "127.0.0.1:$port" -noservername \
+            -CAfile good.pem -tls1_2 -cipher "a$kind" </dev/null
+        says out "subject=O = Test, CN = ${certificate_of[$kind]}"
     done
     not_for_clients "$1"
 
