@@ -239,8 +239,7 @@ static void an_end_does_not_wait_for_ever(void **state)
     struct rig r;
 
     begin(&r, *state, "mem://l", "blunt+mem://r");
-    r.pair.idle_ms = 50;
-    conduit_timer_set(r.pair.loop, &r.pair.timer, 50);
+    r.pair.linger_ms = 50;
     send(&r.left, 1000);
     T_UNTIL(*state, r.left.sent == 1000);
     finish(&r.left);
@@ -250,6 +249,7 @@ static void an_end_does_not_wait_for_ever(void **state)
     assert_int_equal(r.right.received, 1000);
     assert_int_equal(r.done, 0);
     assert_int_equal(r.left.end, 0);
+    r.pair.linger_ms = 5000; /* for the answer */
     assert_int_equal(conduit_conn_finish(r.right.conn, true), 0);
     T_UNTIL(*state, r.left.end == CONDUIT_END);
     end(&r, 0);

@@ -7,8 +7,9 @@
  *
  * - An end is passed on once every byte before it was. A side that cannot be
  *   half-closed is told when the other direction is over too, for the first may
- *   be waiting for its answer; or when nothing has moved for the idle limit,
- *   for the end may be what it waits for itself.
+ *   be waiting for its answer; or when nothing has moved for the linger time,
+ *   for the first may have gone altogether, or the end be what the other waits
+ *   for.
  * - A failure of reading comes after the bytes before it. What was read is
  *   delivered, with a deadline, and then the other side is dropped: cut short,
  *   its stream must not look complete. Dropping a TCP connection throws away
@@ -280,9 +281,23 @@ static unsigned wanted(struct relay_side *s)
     return events;
 }
 
+/* Whether an end waits for more than the other side's answer. */
+static bool is_waiting(struct relay_pair *p)
+{
+    return is_withheld(&p->side[0]) || is_withheld(&p->side[1]);
+}
+
+/* How long nothing may move, or 0 for ever. */
+static unsigned patience(struct relay_pair *p)
+{
+    return p->impatient || is_waiting(p) ? p->linger_ms : p->idle_ms;
+}
+
 /* Copies and passes ends on, and finds out whether that was all. */
 static void advance(struct relay_pair *p)
 {
+    bool waited = is_waiting(p);
+
     copy(&p->side[0]);
     copy(&p->side[1]);
     if (begin_cutting(p)) {
@@ -292,6 +307,9 @@ static void advance(struct relay_pair *p)
     pass_end(&p->side[1]);
     if (!begin_cutting(p) && p->side[0].finished && p->side[1].finished) {
         enter(p, DELIVERING);
+    }
+    if (!waited && is_waiting(p)) {
+        conduit_timer_set(p->loop, &p->timer, patience(p));
     }
 }
 
@@ -337,9 +355,7 @@ static void on_event(void *arg, struct conduit_conn *conn, unsigned events)
 /* Nothing has moved for too long. */
 static void be_impatient(struct relay_pair *p)
 {
-    bool withheld = is_withheld(&p->side[0]) || is_withheld(&p->side[1]);
-
-    if (withheld && !p->impatient) {
+    if (is_waiting(p) && !p->impatient) {
         p->impatient = true;
         p->since = conduit_loop_now(p->loop);
         conduit_timer_set(p->loop, &p->timer, p->linger_ms);
@@ -357,12 +373,15 @@ static void be_impatient(struct relay_pair *p)
 static void on_timer(struct conduit_timer *timer)
 {
     struct relay_pair *p = pair_of(timer);
-    unsigned limit = p->impatient ? p->linger_ms : p->idle_ms;
+    unsigned limit = patience(p);
     uint64_t quiet;
 
     if (p->stage == CUTTING) {
         cut(p);
         return;
+    }
+    if (limit == 0) {
+        return; /* what was waited for has come */
     }
     /* A byte only notes its time; here it is seen what that means. */
     quiet = (conduit_loop_now(p->loop) - p->since) / NS_PER_MS;
