@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Which sessions of the OpenSSL engine are resumed, and which must not be. */
-#include "core.h"
 #include "test_tls_engine_openssl.h"
+#include "tls_clock.h"
 
 /* ---- resumption --------------------------------------------------------- */
 
@@ -129,47 +129,25 @@ static void kept_sessions_are_bounded(void **state)
     duo_fini(&d);
 }
 
-/* A clock that the test sets ahead of the platform's. */
-static struct {
-    struct conduit_platform_ops ops;
-    const struct conduit_platform_ops *real;
-    int64_t ahead;
-} shifted;
-
-static int64_t shifted_wall(struct conduit_platform *p)
-{
-    return shifted.real->wall(p) + shifted.ahead;
-}
-
-static void shift_clock(struct t_env *env)
-{
-    struct conduit_platform *p = env->ctx->platform;
-
-    shifted.real = p->ops;
-    shifted.ops = *p->ops;
-    shifted.ops.wall = shifted_wall;
-    shifted.ahead = 0;
-    p->ops = &shifted.ops;
-}
-
 /* The keys of tickets change by the hour, and the last ones still count. */
 static void tickets_outlive_the_hour(void **state)
 {
     static const unsigned versions[] = {CONDUIT_TLS_1_2, CONDUIT_TLS_1_3};
 
-    shift_clock(*state);
+    tls_clock_take(*state);
     for (size_t v = 0; v < 2; v++) {
         struct duo d;
 
         duo_init(&d, state);
         duo_version(&d, versions[v]);
-        shifted.ahead = 0;
+        tls_clock_set(0);
         assert_false(resumed(&d));
-        shifted.ahead = 3600;
+        tls_clock_set(3600);
         assert_true(resumed(&d)); /* and renewed */
-        shifted.ahead = 3600 + 7100;
+        assert_true(resumed(&d));
+        tls_clock_set(3600 + 7100);
         assert_int_equal(resumed(&d), false); /* its time is over by ours */
-        shifted.ahead += 100L * 3600;
+        tls_clock_set(103L * 3600);
         assert_false(resumed(&d));
         duo_fini(&d);
     }
@@ -180,10 +158,10 @@ static void the_clock_is_the_platforms(void **state)
 {
     struct duo d;
 
-    shift_clock(*state);
+    tls_clock_take(*state);
     duo_init(&d, state);
     must_shake(&d);
-    shifted.ahead = 2L * 366 * 24 * 3600;
+    tls_clock_set(2L * 366 * 24 * 3600);
     assert_false(duo_shake(&d));
     assert_string_equal(d.pipe.client.session->fault.text, CDT_TLS_EXPIRED);
     duo_fini(&d);

@@ -263,7 +263,6 @@ static void remember_server(struct cdt_bearssl_session *s)
 {
     struct cdt_tls_credentials *cred = s->cred;
     struct cdt_bearssl_remembered session = {
-        .until = cdt_bearssl_cache_until(cred->ctx, &s->x509.facts),
         .name = s->name,
         .facts = s->x509.facts,
         .anybody = s->anybody,

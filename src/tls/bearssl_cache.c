@@ -13,15 +13,18 @@
 /* Seconds; RFC 5246 appendix F.1.4 would allow a day. */
 #define LIFETIME 7200
 
-int64_t cdt_bearssl_cache_until(struct conduit_ctx *ctx,
-                                const struct cdt_bearssl_facts *facts)
+/* A resumed session shows no certificate, so that it ends with the first one
+ * that it was verified by. */
+static void set_times(struct conduit_ctx *ctx,
+                      struct cdt_bearssl_remembered *session)
 {
-    int64_t until = conduit_ctx_wall(ctx) + LIFETIME;
+    const struct cdt_bearssl_facts *facts = &session->facts;
 
-    return facts->fingerprint[0] != '\0' && facts->verified &&
-                   facts->not_after < until
-               ? facts->not_after
-               : until;
+    session->made = conduit_ctx_wall(ctx);
+    session->until = session->made + LIFETIME;
+    if (facts->verified && facts->until < session->until) {
+        session->until = facts->until;
+    }
 }
 
 static void forget(struct conduit_ctx *ctx, struct cdt_bearssl_remembered *at)
@@ -33,7 +36,10 @@ static void forget(struct conduit_ctx *ctx, struct cdt_bearssl_remembered *at)
 static bool is_good(struct conduit_ctx *ctx, struct cdt_bearssl_cache *cache,
                     struct cdt_bearssl_remembered *at)
 {
-    if (conduit_ctx_wall(ctx) >= at->until) {
+    int64_t now = conduit_ctx_wall(ctx);
+
+    /* Before it was made, certificates may not have been valid yet. */
+    if (now < at->made || now >= at->until) {
         forget(ctx, at);
         return false;
     }
@@ -114,6 +120,7 @@ void cdt_bearssl_cache_save(struct conduit_ctx *ctx,
     *at = *session;
     at->name = name;
     at->used = ++cache->clock;
+    set_times(ctx, at);
 }
 
 void cdt_bearssl_cache_fini(struct conduit_ctx *ctx,

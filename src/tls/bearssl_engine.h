@@ -143,12 +143,13 @@ struct cdt_bearssl_facts {
     char subject[CDT_BEARSSL_SUBJECT];
     char fingerprint[65];
     bool verified;
-    int64_t not_after;
+    int64_t until; /* the first end of a certificate by which it is verified */
 };
 
 /* A session that can be resumed. */
 struct cdt_bearssl_remembered {
     br_ssl_session_parameters params; /* session_id_len 0: a free place */
+    int64_t made;                     /* since when, and until when */
     int64_t until;
     uint64_t used;
     char *name; /* of the server, when we were the client */
@@ -204,8 +205,9 @@ const char *cdt_bearssl_suite_name(unsigned suite);
 
 /* ---- sessions that can be resumed (bearssl_cache.c) --------------------- */
 
-/* Remembers a session (a copy), forgetting the one longest unused when full.
- * Without memory it does not, which is no error. */
+/* Remembers a session (a copy) for as long as it may be resumed, forgetting the
+ * one longest unused when full. Without memory it does not, which is no error.
+ */
 void cdt_bearssl_cache_save(struct conduit_ctx *ctx,
                             struct cdt_bearssl_cache *cache, size_t count,
                             const struct cdt_bearssl_remembered *session);
@@ -220,10 +222,6 @@ cdt_bearssl_cache_by_name(struct conduit_ctx *ctx,
                           struct cdt_bearssl_cache *cache, const char *name);
 void cdt_bearssl_cache_fini(struct conduit_ctx *ctx,
                             struct cdt_bearssl_cache *cache);
-
-/* Until when a session made now can be resumed. */
-int64_t cdt_bearssl_cache_until(struct conduit_ctx *ctx,
-                                const struct cdt_bearssl_facts *facts);
 
 /* ---- judging (bearssl_x509.c) ------------------------------------------- */
 

@@ -288,7 +288,6 @@ static void save(const br_ssl_session_cache_class **ctx,
     struct conduit_ctx *cx = s->cred->ctx;
     struct cdt_bearssl_remembered session = {
         .params = *params,
-        .until = cdt_bearssl_cache_until(cx, &s->x509.facts),
         .facts = s->x509.facts,
         .anybody = s->anybody,
     };

@@ -257,6 +257,20 @@ static const char *verify(const struct path *p,
     return text_of(br_x509_minimal_vtable.end_chain(m));
 }
 
+/* Until when the path holds. */
+static void note_end(const struct path *p,
+                     const struct cdt_bearssl_anchor *anchor)
+{
+    int64_t until = anchor != NULL ? anchor->cert.not_after : INT64_MAX;
+
+    for (size_t i = 0; i < p->length; i++) {
+        if (on_path(p, i)->not_after < until) {
+            until = on_path(p, i)->not_after;
+        }
+    }
+    p->x->facts.until = until;
+}
+
 /* What is wrong with the path up to an anchor; NULL: nothing. An anchor of NULL
  * stands for a leaf that is trusted as such. */
 static const char *judge_path(const struct path *p,
@@ -279,7 +293,13 @@ static const char *judge_path(const struct path *p,
     if (text == NULL && anchor != NULL) {
         text = verify(p, anchor);
     }
-    return text != NULL ? text : check_pins(p, anchor);
+    if (text == NULL) {
+        text = check_pins(p, anchor);
+    }
+    if (text == NULL) {
+        note_end(p, anchor);
+    }
+    return text;
 }
 
 /* ---- finding a path ----------------------------------------------------- */
@@ -384,7 +404,6 @@ static void note_peer(struct cdt_bearssl_x509 *x,
         x->facts.fingerprint[2 * i + 1] = digits[hash[i] & 15];
     }
     cdt_bearssl_cert_subject(leaf, x->facts.subject);
-    x->facts.not_after = leaf->not_after;
 }
 
 /* The handshake goes on with the leaf's key; the rest can be forgotten. */

@@ -178,6 +178,7 @@ static int shaken(struct cdt_ossl_session *s)
                                        "not offered"));
     }
     s->done = true;
+    cdt_ossl_keep_renewed(s);
     return 0;
 }
 

@@ -7,6 +7,7 @@
  *   openssl_config.c  credentials: keys, trust, the choice by SNI
  *   openssl_policy.c  versions, suites, groups, ALPN
  *   openssl_resume.c  tickets of servers, kept sessions of clients
+ *   openssl_validity.c  until when sessions may be resumed
  *   openssl_verify.c  what is verified
  *   openssl_fault.c   what failures are called
  *   openssl_facts.c   what is told of a connection
@@ -24,6 +25,9 @@
 #include <openssl/x509.h>
 
 struct cdt_buf;
+
+/* Seconds for which a session is resumed. */
+#define CDT_OSSL_LIFETIME 7200
 
 /* A server's ticket key: made of the secret and the hour, never stored. */
 struct cdt_ossl_ticket_key {
@@ -84,6 +88,7 @@ struct cdt_ossl_session {
     char *name;            /* whom a client must meet; NULL: nobody named */
     struct cdt_buf *queue; /* ciphertext that is stuck */
     struct cdt_buf *last;  /* the queue's */
+    const SSL_SESSION *offered;   /* only to tell whether it was replaced */
     struct cdt_ossl_texts *texts; /* of facts, made when they are asked for */
     size_t queued;                /* bytes in the queue */
     int input_code;    /* what `input` last answered instead of bytes */
@@ -144,9 +149,20 @@ int cdt_ossl_set_resumption(struct cdt_ossl_cred *cred,
                             struct conduit_error *err);
 /* Offers what is kept for the session's peer, if anything. */
 void cdt_ossl_offer_kept(struct cdt_ossl_session *s);
+/* A client's handshake is done: keeps what was renewed in it. */
+void cdt_ossl_keep_renewed(struct cdt_ossl_session *s);
 void cdt_ossl_kept_free(struct cdt_ossl_cred *cred);
 /* Binds a server's session to what it verifies. */
 bool cdt_ossl_bind(struct cdt_ossl_session *s);
+
+/* ---- openssl_validity.c ---- */
+
+/* Notes in a session of s, which has just verified its peer or resumed, within
+ * which time the certificates hold. */
+void cdt_ossl_note_validity(const struct cdt_ossl_session *s,
+                            SSL_SESSION *session);
+/* Whether they hold now, if it depends on any. */
+bool cdt_ossl_is_valid(const struct cdt_ossl_session *s, SSL_SESSION *session);
 
 /* ---- openssl_verify.c ---- */
 

@@ -20,9 +20,6 @@
 #include <string.h>
 
 #define HOUR 3600L
-/* How long a session is resumed, and so how many keys count: the hour's, those
- * of two before it, and the next one's, for peers whose clock is ahead. */
-#define LIFETIME (2 * HOUR)
 #define KEPT_MAX 64
 #define KEPT_PER_NAME 4
 
@@ -94,10 +91,12 @@ static int seal(struct cdt_ossl_cred *cred, int64_t hour, unsigned char *name,
     return 1;
 }
 
+/* The keys that count are the hour's, those of two before it, and the next
+ * one's, for peers whose clock is ahead. */
 static struct cdt_ossl_ticket_key *
 key_named(struct cdt_ossl_cred *cred, int64_t hour, const unsigned char *name)
 {
-    for (int64_t at = hour + 1; at >= hour - LIFETIME / HOUR; at--) {
+    for (int64_t at = hour + 1; at >= hour - CDT_OSSL_LIFETIME / HOUR; at--) {
         struct cdt_ossl_ticket_key *key = key_of(cred, at);
 
         if (key != NULL && memcmp(key->name, name, sizeof key->name) == 0) {
@@ -133,6 +132,30 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv,
 
     return enc != 0 ? seal(cred, hour, name, iv, cipher, mac)
                     : unseal(ssl, cred, hour, name, iv, cipher, mac);
+}
+
+/* A ticket of s is about to be made. */
+static int fill_ticket(SSL *ssl, void *arg)
+{
+    (void)arg;
+    cdt_ossl_note_validity(cdt_ossl_of(ssl), SSL_get_session(ssl));
+    return 1;
+}
+
+/* One was opened, or not. */
+static SSL_TICKET_RETURN use_ticket(SSL *ssl, SSL_SESSION *session,
+                                    const unsigned char *name, size_t size,
+                                    SSL_TICKET_STATUS status, void *arg)
+{
+    (void)name;
+    (void)size;
+    (void)arg;
+    if ((status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) ||
+        !cdt_ossl_is_valid(cdt_ossl_of(ssl), session)) {
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
+                                        : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 /* ---- what a ticket is bound to ------------------------------------------ */
@@ -242,6 +265,7 @@ static int keep(SSL *ssl, SSL_SESSION *session)
     if (kept == NULL) {
         return 0;
     }
+    cdt_ossl_note_validity(s, session);
     memcpy(kept->name, s->name, size);
     kept->session = session;
     kept->trust_anybody = s->trust_anybody;
@@ -253,17 +277,17 @@ static int keep(SSL *ssl, SSL_SESSION *session)
     return 1;
 }
 
-static bool is_over(const struct cdt_ossl_cred *cred,
-                    const SSL_SESSION *session)
+static bool is_over(const struct cdt_ossl_session *s, SSL_SESSION *session)
 {
-    int64_t age = cdt_ossl_now(cred->ctx) - SSL_SESSION_get_time(session);
+    int64_t age = cdt_ossl_now(s->cred->ctx) - SSL_SESSION_get_time(session);
     int64_t limit = SSL_SESSION_get_timeout(session);
     int64_t hint = (int64_t)SSL_SESSION_get_ticket_lifetime_hint(session);
 
     if (hint > 0 && hint < limit) {
         limit = hint;
     }
-    return age < 0 || age >= limit || SSL_SESSION_is_resumable(session) != 1;
+    return age < 0 || age >= limit || SSL_SESSION_is_resumable(session) != 1 ||
+           !cdt_ossl_is_valid(s, session);
 }
 
 void cdt_ossl_offer_kept(struct cdt_ossl_session *s)
@@ -273,17 +297,32 @@ void cdt_ossl_offer_kept(struct cdt_ossl_session *s)
     while (*at != NULL && s->name != NULL) {
         if (!is_of(*at, s)) {
             at = &(*at)->next;
-        } else if (is_over(s->cred, (*at)->session)) {
+        } else if (is_over(s, (*at)->session)) {
             forget(s->cred, at);
         } else {
             SSL_SESSION *session = (*at)->session;
 
             (void)SSL_set_session(s->ssl, session);
+            s->offered = session;
             if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION) {
                 forget(s->cred, at);
             }
             return;
         }
+    }
+}
+
+/* In TLS 1.2 OpenSSL does not tell of a new ticket for a resumed session, but
+ * forbids to use the old one again. */
+void cdt_ossl_keep_renewed(struct cdt_ossl_session *s)
+{
+    SSL_SESSION *session = SSL_get_session(s->ssl);
+
+    if (s->offered != NULL && session != s->offered &&
+        SSL_session_reused(s->ssl) == 1 &&
+        SSL_version(s->ssl) < TLS1_3_VERSION &&
+        SSL_SESSION_up_ref(session) == 1 && keep(s->ssl, session) == 0) {
+        SSL_SESSION_free(session);
     }
 }
 
@@ -317,7 +356,12 @@ int cdt_ossl_set_resumption(struct cdt_ossl_cred *cred,
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
                                             SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, keep);
-    SSL_CTX_set_timeout(ctx, LIFETIME);
+    SSL_CTX_set_timeout(ctx, CDT_OSSL_LIFETIME);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
+    if (SSL_CTX_set_session_ticket_cb(ctx, fill_ticket, use_ticket, NULL) !=
+        1) {
+        return conduit_error_set(err, CONDUIT_ENOMEM, "tls", 0,
+                                 "out of memory");
+    }
     return 0;
 }
