@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Which sessions of the OpenSSL engine are resumed, and which must not be. */
+#include "openssl.h"
 #include "test_tls_engine_openssl.h"
 #include "tls_clock.h"
 
@@ -129,6 +130,66 @@ static void kept_sessions_are_bounded(void **state)
     duo_fini(&d);
 }
 
+/* A session that a server would keep; ids are random. */
+static SSL_SESSION *session_with_id(uint64_t stream, uint8_t id[32])
+{
+    SSL_SESSION *session = SSL_SESSION_new();
+
+    t_fill(stream, 0, id, 32);
+    assert_non_null(session);
+    assert_int_equal(SSL_SESSION_set1_id(session, id, 32), 1);
+    return session;
+}
+
+#define SESSIONS 4000
+
+static void a_server_keeps_so_many(void **state)
+{
+    uint8_t(*ids)[32] = calloc(SESSIONS, sizeof *ids);
+    struct cdt_ossl_session *s;
+    struct duo d;
+    size_t found = 0;
+
+    duo_init(&d, state);
+    must_shake(&d);
+    s = (struct cdt_ossl_session *)d.pipe.server.session;
+    assert_null(s->cred->cache); /* that client has a ticket */
+    for (size_t i = 0; i < SESSIONS; i++) {
+        assert_true(
+            cdt_ossl_cache_add(s->cred, session_with_id(i + 1, ids[i])));
+        assert_non_null(cdt_ossl_cache_find(s, ids[i], 32));
+    }
+    for (size_t i = 0; i < SESSIONS; i++) {
+        found += cdt_ossl_cache_find(s, ids[i], 32) != NULL;
+        assert_null(cdt_ossl_cache_find(s, ids[i], 31));
+    }
+    assert_in_range(found, 900, 1024);
+    assert_null(cdt_ossl_cache_find(s, ids[0], 0));
+    duo_fini(&d);
+    free(ids);
+}
+
+/* What is in a ticket is not kept as well, with either version. */
+static void a_server_keeps_no_tickets(void **state)
+{
+    static const unsigned versions[] = {CONDUIT_TLS_1_2, CONDUIT_TLS_1_3};
+
+    for (size_t v = 0; v < 2; v++) {
+        const struct cdt_ossl_session *s;
+        struct duo d;
+
+        duo_init(&d, state);
+        duo_version(&d, versions[v]);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(resumed(&d), i > 0);
+            s = (const struct cdt_ossl_session *)d.pipe.server.session;
+            assert_null(s->cred->cache);
+            assert_int_equal(SSL_CTX_sess_number(s->cred->ssl_ctx), 0);
+        }
+        duo_fini(&d);
+    }
+}
+
 /* The keys of tickets change by the hour, and the last ones still count. */
 static void tickets_outlive_the_hour(void **state)
 {
@@ -174,6 +235,8 @@ int main(void)
         T_TEST(tickets_depend_on_secret_and_policy),
         T_TEST(resumption_can_be_off),
         T_TEST(kept_sessions_are_bounded),
+        T_TEST(a_server_keeps_so_many),
+        T_TEST(a_server_keeps_no_tickets),
         T_TEST(tickets_outlive_the_hour),
         T_TEST(the_clock_is_the_platforms),
     };

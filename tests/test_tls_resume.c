@@ -24,6 +24,7 @@ static const struct pair pairs[] = {
     {"OpenSSL, TLS 1.2", &cdt_tls_openssl, &cdt_tls_openssl, CONDUIT_TLS_1_2},
     {"BearSSL", &cdt_tls_bearssl, &cdt_tls_bearssl, CONDUIT_TLS_1_2},
     {"OpenSSL to BearSSL", &cdt_tls_openssl, &cdt_tls_bearssl, CONDUIT_TLS_1_2},
+    {"BearSSL to OpenSSL", &cdt_tls_bearssl, &cdt_tls_openssl, CONDUIT_TLS_1_2},
 };
 
 #define LENGTH(table) (sizeof(table) / sizeof((table)[0]))

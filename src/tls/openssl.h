@@ -7,6 +7,7 @@
  *   openssl_config.c  credentials: keys, trust, the choice by SNI
  *   openssl_policy.c  versions, suites, groups, ALPN
  *   openssl_resume.c  tickets of servers, kept sessions of clients
+ *   openssl_cache.c   sessions of clients without tickets
  *   openssl_validity.c  until when sessions may be resumed
  *   openssl_verify.c  what is verified
  *   openssl_fault.c   what failures are called
@@ -46,6 +47,8 @@ struct cdt_ossl_identity {
     EVP_PKEY *key;
 };
 
+struct cdt_ossl_cache;
+
 /* A session that a client may offer again; most recent first. */
 struct cdt_ossl_kept {
     struct cdt_ossl_kept *next;
@@ -77,6 +80,7 @@ struct cdt_ossl_cred {
     uint8_t ticket_secret[32];
     struct cdt_ossl_ticket_key ticket_keys[CDT_OSSL_TICKET_KEYS];
     struct cdt_ossl_kept *kept;
+    struct cdt_ossl_cache *cache; /* made for the first one in it */
 };
 
 struct cdt_ossl_texts;
@@ -152,8 +156,19 @@ void cdt_ossl_offer_kept(struct cdt_ossl_session *s);
 /* A client's handshake is done: keeps what was renewed in it. */
 void cdt_ossl_keep_renewed(struct cdt_ossl_session *s);
 void cdt_ossl_kept_free(struct cdt_ossl_cred *cred);
+/* Whether a session is not to be resumed any more. */
+bool cdt_ossl_is_over(const struct cdt_ossl_session *s, SSL_SESSION *session);
 /* Binds a server's session to what it verifies. */
 bool cdt_ossl_bind(struct cdt_ossl_session *s);
+
+/* ---- openssl_cache.c ---- */
+
+/* Takes over a reference; false: it did not. */
+bool cdt_ossl_cache_add(struct cdt_ossl_cred *cred, SSL_SESSION *session);
+/* One that may be resumed, or NULL; the reference stays the cache's. */
+SSL_SESSION *cdt_ossl_cache_find(const struct cdt_ossl_session *s,
+                                 const uint8_t *id, size_t size);
+void cdt_ossl_cache_free(struct cdt_ossl_cred *cred);
 
 /* ---- openssl_validity.c ---- */
 

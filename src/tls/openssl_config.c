@@ -496,6 +496,7 @@ void cdt_ossl_cred_unref(struct cdt_ossl_cred *cred)
         return;
     }
     cdt_ossl_kept_free(cred);
+    cdt_ossl_cache_free(cred);
     SSL_CTX_free(cred->ssl_ctx);
     BIO_meth_free(cred->method);
     for (size_t i = 0; i < cred->identity_count; i++) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Resumption. A server keeps nothing: its tickets (RFC 5077, RFC 8446 section
- * 4.6.1) are sealed with keys made of a secret and the number of the hour, so
- * that loops and processes with one secret resume each other's sessions, and
- * old keys cease without anybody doing anything.
+ * Resumption. A server's tickets (RFC 5077, RFC 8446 section 4.6.1) are sealed
+ * with keys made of a secret and the number of the hour, so that loops and
+ * processes with one secret resume each other's sessions, and old keys cease
+ * without anybody doing anything. It keeps only the sessions of clients that
+ * have no tickets.
  *
  * A client keeps a bounded list of sessions. One is offered to nobody but the
  * peer that it came from and under the rules by which that peer was verified,
@@ -205,7 +206,8 @@ bool cdt_ossl_bind(struct cdt_ossl_session *s)
     return SSL_set_session_id_context(s->ssl, id, sizeof id) == 1;
 }
 
-/* ---- a client's sessions ------------------------------------------------ */
+/* ---- a client's sessions, and a server's
+ * ------------------------------------------------ */
 
 static bool is_of(const struct cdt_ossl_kept *kept,
                   const struct cdt_ossl_session *s)
@@ -249,23 +251,19 @@ static void trim(struct cdt_ossl_session *s, unsigned per_name)
     }
 }
 
-/* OpenSSL has a session for us: 1 takes its reference. */
-static int keep(SSL *ssl, SSL_SESSION *session)
+static bool keep_for_client(struct cdt_ossl_session *s, SSL_SESSION *session)
 {
-    struct cdt_ossl_session *s = cdt_ossl_of(ssl);
     struct cdt_ossl_kept *kept;
     size_t size;
 
-    if (s->server || s->name == NULL ||
-        SSL_SESSION_is_resumable(session) != 1) {
-        return 0;
+    if (s->name == NULL || SSL_SESSION_is_resumable(session) != 1) {
+        return false;
     }
     size = strlen(s->name) + 1;
     kept = conduit_alloc(s->cred->ctx, sizeof *kept + size);
     if (kept == NULL) {
-        return 0;
+        return false;
     }
-    cdt_ossl_note_validity(s, session);
     memcpy(kept->name, s->name, size);
     kept->session = session;
     kept->trust_anybody = s->trust_anybody;
@@ -273,11 +271,33 @@ static int keep(SSL *ssl, SSL_SESSION *session)
     kept->next = s->cred->kept;
     s->cred->kept = kept;
     /* One of TLS 1.2 serves any number of times, one of 1.3 once. */
-    trim(s, SSL_version(ssl) >= TLS1_3_VERSION ? KEPT_PER_NAME : 1);
-    return 1;
+    trim(s, SSL_version(s->ssl) >= TLS1_3_VERSION ? KEPT_PER_NAME : 1);
+    return true;
 }
 
-static bool is_over(const struct cdt_ossl_session *s, SSL_SESSION *session)
+/* OpenSSL has a session for us: 1 takes its reference. A server is told of all
+ * that have an id: those of TLS 1.2 without a ticket, and all of TLS 1.3, which
+ * are in tickets. */
+static int keep(SSL *ssl, SSL_SESSION *session)
+{
+    struct cdt_ossl_session *s = cdt_ossl_of(ssl);
+
+    if (s->server && SSL_version(ssl) >= TLS1_3_VERSION) {
+        return 0;
+    }
+    cdt_ossl_note_validity(s, session);
+    return s->server ? cdt_ossl_cache_add(s->cred, session)
+                     : keep_for_client(s, session);
+}
+
+/* A client names a session, without a ticket. */
+static SSL_SESSION *find(SSL *ssl, const unsigned char *id, int size, int *copy)
+{
+    *copy = 1;
+    return cdt_ossl_cache_find(cdt_ossl_of(ssl), id, (size_t)size);
+}
+
+bool cdt_ossl_is_over(const struct cdt_ossl_session *s, SSL_SESSION *session)
 {
     int64_t age = cdt_ossl_now(s->cred->ctx) - SSL_SESSION_get_time(session);
     int64_t limit = SSL_SESSION_get_timeout(session);
@@ -297,7 +317,7 @@ void cdt_ossl_offer_kept(struct cdt_ossl_session *s)
     while (*at != NULL && s->name != NULL) {
         if (!is_of(*at, s)) {
             at = &(*at)->next;
-        } else if (is_over(s, (*at)->session)) {
+        } else if (cdt_ossl_is_over(s, (*at)->session)) {
             forget(s->cred, at);
         } else {
             SSL_SESSION *session = (*at)->session;
@@ -353,9 +373,10 @@ int cdt_ossl_set_resumption(struct cdt_ossl_cred *cred,
                                  "out of memory");
     }
     SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_BOTH |
                                             SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, keep);
+    SSL_CTX_sess_set_get_cb(ctx, find);
     SSL_CTX_set_timeout(ctx, CDT_OSSL_LIFETIME);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
     if (SSL_CTX_set_session_ticket_cb(ctx, fill_ticket, use_ticket, NULL) !=
