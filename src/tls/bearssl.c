@@ -257,6 +257,7 @@ static void log_key(const struct cdt_bearssl_session *s)
     at = put_hex(at, s->u.engine.session.master_secret, 48);
     *at = '\0';
     s->cred->keylog(s->cred->keylog_arg, line);
+    cdt_wipe(line, sizeof line);
 }
 
 static void remember_server(struct cdt_bearssl_session *s)
@@ -272,6 +273,7 @@ static void remember_server(struct cdt_bearssl_session *s)
     if (session.params.session_id_len > 0) {
         cdt_bearssl_cache_save(cred->ctx, &cred->met, MET_MAX, &session);
     }
+    cdt_wipe(&session, sizeof session);
 }
 
 static void opened(struct cdt_bearssl_session *s)
@@ -527,15 +529,6 @@ static void facts(const struct cdt_tls_session *base,
 
 /* ---- sessions ----------------------------------------------------------- */
 
-static void wipe(void *data, size_t n)
-{
-    volatile unsigned char *at = data;
-
-    while (n > 0) {
-        at[--n] = 0;
-    }
-}
-
 static void session_free(struct cdt_tls_session *base)
 {
     struct cdt_bearssl_session *s = own(base);
@@ -544,7 +537,7 @@ static void session_free(struct cdt_tls_session *base)
 
     cdt_bearssl_x509_fini(&s->x509);
     conduit_release(ctx, s->name);
-    wipe(&s->u, sizeof s->u);
+    cdt_wipe(&s->u, sizeof s->u);
     conduit_release(ctx, s);
     cdt_bearssl_credentials_free(cred);
 }

@@ -30,7 +30,7 @@ static void set_times(struct conduit_ctx *ctx,
 static void forget(struct conduit_ctx *ctx, struct cdt_bearssl_remembered *at)
 {
     conduit_release(ctx, at->name);
-    memset(at, 0, sizeof *at);
+    cdt_wipe(at, sizeof *at);
 }
 
 static bool is_good(struct conduit_ctx *ctx, struct cdt_bearssl_cache *cache,

@@ -467,16 +467,6 @@ int cdt_bearssl_credentials_new(struct conduit_ctx *ctx,
     return 0;
 }
 
-/* Keys do not stay in memory that others are given. */
-static void wipe(void *data, size_t n)
-{
-    volatile unsigned char *at = data;
-
-    while (n > 0) {
-        at[--n] = 0;
-    }
-}
-
 void cdt_bearssl_credentials_free(struct cdt_tls_credentials *cred)
 {
     struct conduit_ctx *ctx = cred->ctx;
@@ -487,7 +477,7 @@ void cdt_bearssl_credentials_free(struct cdt_tls_credentials *cred)
     for (size_t i = 0; i < cred->identity_count; i++) {
         cdt_bearssl_ders_free(ctx, &cred->identities[i].ders);
         conduit_release(ctx, cred->identities[i].chain);
-        wipe(&cred->identities[i].key, sizeof cred->identities[i].key);
+        cdt_wipe(&cred->identities[i].key, sizeof cred->identities[i].key);
     }
     conduit_release(ctx, cred->identities);
     cdt_bearssl_ders_free(ctx, &cred->anchor_ders);

@@ -15,22 +15,19 @@ const char *cdt_bearssl_source_name(const struct conduit_tls_source *source)
     return source->name != NULL ? source->name : "PEM from memory";
 }
 
-/* Not left out by a compiler that sees the memory freed next. */
-static void wipe(void *data, size_t n)
-{
-    volatile unsigned char *at = data;
-
-    while (n > 0) {
-        at[--n] = 0;
-    }
-}
-
 /* ---- objects ------------------------------------------------------------ */
 
 /* A line without its end, and without spaces behind. */
 struct line {
     const char *at;
     size_t size;
+};
+
+/* Characters of base64 on their way to bytes, across lines. */
+struct base64 {
+    uint32_t bits;
+    unsigned count; /* characters, '=' included */
+    unsigned pads;
 };
 
 /* Where in the text we are, and the object that was read last. */
@@ -42,6 +39,7 @@ struct reader {
     uint8_t *data;    /* has room for all of the text */
     size_t size;
     size_t room;
+    struct base64 base64;
 };
 
 /* Starts to read; to be ended by end_reading(). */
@@ -60,10 +58,9 @@ static int start_reading(struct conduit_ctx *ctx,
 
 static void end_reading(struct reader *r)
 {
-    if (r->data != NULL) {
-        wipe(r->data, r->room); /* keys were in it */
-    }
+    cdt_wipe(r->data, r->data != NULL ? r->room : 0); /* keys were in it */
     conduit_release(r->ctx, r->data);
+    cdt_wipe(r, sizeof *r);
 }
 
 static bool next_line(struct reader *r, struct line *line)
@@ -121,16 +118,10 @@ static unsigned value_of(char c)
     return c == '+' ? 62 : c == '/' ? 63 : 64;
 }
 
-/* Characters of base64 on their way to bytes, across lines. */
-struct base64 {
-    uint32_t bits;
-    unsigned count; /* characters, '=' included */
-    unsigned pads;
-};
-
-static bool decode_line(struct reader *r, struct base64 *b,
-                        const struct line *line)
+static bool decode_line(struct reader *r, const struct line *line)
 {
+    struct base64 *b = &r->base64;
+
     for (size_t i = 0; i < line->size; i++) {
         bool pad = line->at[i] == '=';
         unsigned value = pad ? 0 : value_of(line->at[i]);
@@ -152,18 +143,19 @@ static bool decode_line(struct reader *r, struct base64 *b,
 /* What is between the marks. */
 static bool read_object(struct reader *r)
 {
-    struct base64 b = {0, 0, 0};
+    const struct base64 *b = &r->base64;
     struct line line;
     struct line name;
 
     r->size = 0;
+    memset(&r->base64, 0, sizeof r->base64);
     while (next_line(r, &line)) {
         if (is_mark(&line, "-----END ", &name)) {
-            r->size -= b.count % 4 == 0 ? b.pads : 0;
-            return b.count % 4 == 0 && name.size == r->name.size &&
+            r->size -= b->count % 4 == 0 ? b->pads : 0;
+            return b->count % 4 == 0 && name.size == r->name.size &&
                    memcmp(name.at, r->name.at, name.size) == 0;
         }
-        if (!decode_line(r, &b, &line)) {
+        if (!decode_line(r, &line)) {
             return false;
         }
     }

@@ -64,7 +64,7 @@ static int set_common(struct cdt_bearssl_session *s, struct conduit_error *err)
     }
     set_algorithms(s);
     br_ssl_engine_inject_entropy(e, seed, sizeof seed);
-    memset(seed, 0, sizeof seed);
+    cdt_wipe(seed, sizeof seed);
     e->rng_os_rand_done = 1;
     br_ssl_engine_add_flags(e, BR_OPT_NO_RENEGOTIATION |
                                    BR_OPT_ENFORCE_SERVER_PREFERENCES |
@@ -294,6 +294,7 @@ static void save(const br_ssl_session_cache_class **ctx,
 
     (void)server;
     cdt_bearssl_cache_save(cx, &s->cred->served, SERVED_MAX, &session);
+    cdt_wipe(&session, sizeof session);
 }
 
 static int load(const br_ssl_session_cache_class **ctx,

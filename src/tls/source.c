@@ -53,22 +53,13 @@ static void *keep(struct conduit_ctx *ctx, struct cdt_tls_copy *copy,
     return to;
 }
 
-static void wipe(void *data, size_t size)
-{
-    volatile uint8_t *at = data;
-
-    while (size-- > 0) {
-        *at++ = 0;
-    }
-}
-
 void cdt_tls_copy_free(struct conduit_ctx *ctx, struct cdt_tls_copy *copy)
 {
     while (copy->blocks != NULL) {
         struct cdt_tls_block *block = copy->blocks;
 
         copy->blocks = block->next;
-        wipe(block->data, block->size); /* a key may be in it */
+        cdt_wipe(block->data, block->size); /* a key may be in it */
         conduit_release(ctx, block);
     }
 }
@@ -265,6 +256,8 @@ static int read_file(struct cdt_tls_texts *texts,
     if (file == NULL) {
         return cannot_read(err, source->name, errno != 0 ? errno : EIO);
     }
+    /* stdio would keep a copy of a key. */
+    (void)setvbuf(file, NULL, _IONBF, 0);
     code = read_all(texts, file, source->name, source, err);
     (void)fclose(file);
     return code;

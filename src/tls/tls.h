@@ -161,6 +161,10 @@ bool cdt_tls_name_matches(const char *pattern, size_t pattern_len,
  * empty label. */
 bool cdt_tls_is_host(const char *name, size_t n);
 
+/* Overwrites what may be a secret before its memory is given away. Nothing may
+ * be there: NULL and 0. */
+void cdt_wipe(void *data, size_t n);
+
 /* A text about an alert of the peer's (RFC 8446 section 6.2), "the peer says:
  * unknown certificate authority". Static. */
 const char *cdt_tls_alert_text(unsigned alert);
