@@ -226,7 +226,7 @@ static struct conduit_tls *make(struct t_env *env, const char *engine)
     struct conduit_error err = {0};
     struct conduit_tls *tls = NULL;
 
-    if (t_identity_tls(env->ctx, engine, &tls, &err) != 0) {
+    if (t_identity_tls(env->ctx, engine, false, &tls, &err) != 0) {
         fail_msg("%s", err.text);
     }
     return tls;

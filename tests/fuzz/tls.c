@@ -418,7 +418,7 @@ static void begin(struct run *run, const unsigned engine[2], bool chop)
     run->ctx = make_ctx();
     for (int i = 0; i < 2; i++) {
         if (run->tls_side[i]) {
-            int code = t_identity_tls(run->ctx, engines[engine[i]],
+            int code = t_identity_tls(run->ctx, engines[engine[i]], false,
                                       &run->tls[i], NULL);
 
             assert(code == 0);
