@@ -212,8 +212,8 @@ static int open_client(struct program *p, const char *uri,
     int rc = 0;
 
     if (tls_options_wanted(uri)) {
-        rc = tls_options_make(&p->tls_options, p->ctx, NULL, true, &p->tls,
-                              err);
+        rc = tls_options_make(&p->tls_options, p->ctx, &counter_tls, true,
+                              &p->tls, err);
         options.conn.tls = p->tls;
         options.conn.tls_name = p->tls_options.name;
     }

@@ -118,7 +118,7 @@ int service_init(struct service *s, struct conduit_ctx *ctx,
         return conduit_error_set(err, rc, "json", 0, "no entropy for a seed");
     }
     if (tls != NULL) {
-        rc = tls_options_make(tls, ctx, &counter, true, &s->tls, err);
+        rc = tls_options_make(tls, ctx, &counter_tls, true, &s->tls, err);
         options.conn.tls = s->tls;
     }
     if (rc == 0) {

@@ -16,6 +16,10 @@
 
 #include <conduit/conduit.h>
 
+/* Certificates and keys that are compiled in, for "asset:NAME": apart from the
+ * page, which is served to everybody. */
+extern const struct conduit_assets counter_tls;
+
 struct service {
     struct conduit_http_server *server;
     struct conduit_tls *tls;
