@@ -11,56 +11,28 @@ static const char too_many[] = " was given too often";
 
 /* ---- pins --------------------------------------------------------------- */
 
-/* The value of a digit of base64 (RFC 4648 section 4), or -1. */
-static int digit(char c)
+/* One of a list, of n characters. */
+static bool read_pin(const char *text, size_t n, struct conduit_tls_pin *pin)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "abcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
+    char one[64]; /* more than any pin has */
 
-    return at != NULL ? (int)(at - digits) : -1;
-}
-
-/* 32 bytes are 43 digits, of which the last has four bits, and one '='. */
-static bool read_hash(const char *text, size_t n, struct conduit_tls_pin *pin)
-{
-    enum { DIGITS = 43 };
-    unsigned bits = 0;
-    unsigned have = 0;
-    size_t size = 0;
-
-    if (n != DIGITS + 1 || text[DIGITS] != '=') {
+    if (n >= sizeof one) {
         return false;
     }
-    for (size_t i = 0; i < DIGITS; i++) {
-        int value = digit(text[i]);
-
-        if (value < 0) {
-            return false;
-        }
-        bits = (bits << 6 | (unsigned)value) & 0x3fff;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            pin->sha256[size++] = (uint8_t)(bits >> have);
-        }
-    }
-    return (bits & 3) == 0;
+    memcpy(one, text, n);
+    one[n] = '\0';
+    return conduit_tls_pin_parse(one, pin) == 0;
 }
 
 static const char *add_pins(struct tls_options *o, const char *text)
 {
-    static const char kind[] = "sha256//";
-    const size_t skip = sizeof kind - 1;
-
     for (;;) {
         size_t n = strcspn(text, ";");
 
         if (o->pin_count == TLS_OPTIONS_MAX) {
             return too_many;
         }
-        if (n < skip || memcmp(text, kind, skip) != 0 ||
-            !read_hash(text + skip, n - skip, &o->pins[o->pin_count])) {
+        if (!read_pin(text, n, &o->pins[o->pin_count])) {
             return " wants sha256//BASE64, the hash of a public key";
         }
         o->pin_count++;

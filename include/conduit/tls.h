@@ -83,6 +83,11 @@ struct conduit_tls_pin {
     uint8_t sha256[32];
 };
 
+/* Reads a pin as curl writes it, "sha256//" and base64 (RFC 4648 section 4) of
+ * 32 bytes, and nothing else: 0 or CONDUIT_EINVAL, which leaves *out. */
+CONDUIT_API int conduit_tls_pin_parse(const char *text,
+                                      struct conduit_tls_pin *out);
+
 /* A line of the NSS key log format, without its newline. */
 typedef void conduit_tls_keylog_fn(void *arg, const char *line);
 
