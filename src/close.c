@@ -46,6 +46,10 @@ static void bury(struct conduit_conn *c, bool aborted)
     if (aborted) {
         c->flags |= CDT_ABORTED;
     }
+    if ((c->flags & CDT_COUNTED) != 0) {
+        c->flags &= (uint16_t)~CDT_COUNTED;
+        cdt_listener_left(c->arg);
+    }
     cdt_task_remove(&c->task);
     conduit_timer_clear(loop, &c->timer);
     unlink_all(c);
@@ -93,7 +97,7 @@ void conduit_conn_discard(struct conduit_conn *c)
     conduit_release(c->loop->ctx, c);
 }
 
-void cdt_conn_dismiss(struct conduit_conn *top)
+struct conduit_conn *cdt_conn_dismiss(struct conduit_conn *top)
 {
     struct conduit_conn *c = top;
     struct conduit_conn *failed;
@@ -103,7 +107,7 @@ void cdt_conn_dismiss(struct conduit_conn *top)
     }
     if (c == NULL || c == top || top->fault_code == CONDUIT_ETIMEDOUT) {
         conduit_conn_abort(top); /* who was too slow gets no more time */
-        return;
+        return NULL;
     }
     failed = c->above;
     c->above = NULL;
@@ -113,6 +117,10 @@ void cdt_conn_dismiss(struct conduit_conn *top)
     }
     conduit_conn_set_linger(c, DISMISS_MS);
     conduit_conn_close(c);
+    while (c->below != NULL) {
+        c = c->below;
+    }
+    return c;
 }
 
 void conduit_conn_abort(struct conduit_conn *conn)

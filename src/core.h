@@ -99,9 +99,10 @@ enum cdt_conn_flag {
     CDT_FINISHED = 8,  /* finish was called, at least half */
     CDT_FINISHED_FULL = 16,
     CDT_ABORTED = 32,
-    CDT_READ_OVER = 64,   /* closing: the peer's bytes have ended */
-    CDT_GUARDING = 128,   /* closing: all is out, waiting for the peer's end */
-    CDT_DIALLED_ONE = 256 /* dialled.times_us holds, not dialled.report */
+    CDT_READ_OVER = 64,    /* closing: the peer's bytes have ended */
+    CDT_GUARDING = 128,    /* closing: all is out, waiting for the peer's end */
+    CDT_DIALLED_ONE = 256, /* dialled.times_us holds, not dialled.report */
+    CDT_COUNTED = 512      /* closing: the listener in `arg` counts it */
 };
 
 struct conduit_conn *cdt_conn_top(struct conduit_conn *c);
@@ -125,8 +126,11 @@ void cdt_close_expired(struct conduit_conn *c);
 /* Drops a stack: no callbacks, destroyed at the end of the turn. */
 void cdt_conn_kill(struct conduit_conn *top, bool aborted);
 /* Drops a stack that failed to open. What its upper layers have said of that is
- * still delivered, for a moment, by those that are open. */
-void cdt_conn_dismiss(struct conduit_conn *top);
+ * still delivered, for a moment, by those that are open: then it answers the
+ * lowest of them, which is the last to go, else NULL. */
+struct conduit_conn *cdt_conn_dismiss(struct conduit_conn *top);
+/* A connection that a listener counts is gone (listener.c). */
+void cdt_listener_left(struct conduit_listener *l);
 /* Destroys what died. */
 void cdt_conn_reap(struct conduit_loop *loop);
 

@@ -328,7 +328,7 @@ static void attempt_event(void *arg, struct conduit_conn *conn, unsigned events)
     }
     attempt_failed(d, i, conn);
     a->conn = NULL;
-    cdt_conn_dismiss(conn);
+    (void)cdt_conn_dismiss(conn);
     next_attempt(d);
 }
 

@@ -23,8 +23,8 @@ struct conduit_listener {
     conduit_accept_fn *fn;
     void *arg;
     struct conduit_acceptor *acceptors;
-    char *text; /* the URI with the real port */
-    unsigned opening;
+    char *text;       /* the URI with the real port */
+    unsigned opening; /* those included that failed and are not gone yet */
     bool paused_by_user;
     bool paused_by_cap;
 };
@@ -81,6 +81,26 @@ static void opening_ended(struct conduit_listener *l)
     }
 }
 
+void cdt_listener_left(struct conduit_listener *l)
+{
+    opening_ended(l);
+}
+
+/* It counts until it is gone, or peers who fail on purpose would hold any
+ * number of connections for as long as it takes to tell them. */
+static void opening_failed(struct conduit_listener *l,
+                           struct conduit_conn *conn)
+{
+    struct conduit_conn *left = cdt_conn_dismiss(conn);
+
+    if (left == NULL) {
+        opening_ended(l);
+        return;
+    }
+    left->arg = l;
+    left->flags |= CDT_COUNTED;
+}
+
 static void opening_event(void *arg, struct conduit_conn *conn, unsigned events)
 {
     struct conduit_listener *l = arg;
@@ -95,8 +115,7 @@ static void opening_event(void *arg, struct conduit_conn *conn, unsigned events)
         (void)conduit_conn_error(conn, &err);
         conduit_log(l->ctx, CONDUIT_LOG_INFO, LAYER,
                     "a peer of %s did not open: %s", l->text, err.text);
-        cdt_conn_dismiss(conn);
-        opening_ended(l);
+        opening_failed(l, conn);
     }
 }
 
@@ -140,6 +159,9 @@ static void drop_opening(struct conduit_listener *l)
     while (c != NULL) {
         struct conduit_conn *next = c->all_next;
 
+        if ((c->flags & CDT_COUNTED) != 0 && c->arg == l) {
+            c->flags &= (uint16_t)~CDT_COUNTED; /* it goes on by itself */
+        }
         if (c->handler == opening_event && c->arg == l) {
             conduit_conn_abort(c);
             next = l->ctx->loop.all; /* its layers left the list too */

@@ -63,7 +63,8 @@ struct conduit_options {
                             under way, RFC 8305; default 250 */
     /* listen */
     unsigned open_ms;     /* for an accepted peer to open; default 10,000 */
-    unsigned max_opening; /* accepted, not open yet; default 1,024 */
+    unsigned max_opening; /* accepted, not open yet, or failed and about to be
+                             told so; default 1,024 */
     unsigned backlog;     /* the system's queue; default 1,024 */
     bool reuse_port;      /* several listeners share a port (SO_REUSEPORT) */
     unsigned unix_mode;   /* permissions of a Unix socket's file; 0: umask's */
