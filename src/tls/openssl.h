@@ -79,6 +79,7 @@ struct cdt_ossl_cred {
     uint8_t context_id[32]; /* of what is verified: tickets are bound to it */
     uint8_t ticket_secret[32];
     struct cdt_ossl_ticket_key ticket_keys[CDT_OSSL_TICKET_KEYS];
+    EVP_CIPHER *ticket_cipher;
     struct cdt_ossl_kept *kept;
     struct cdt_ossl_cache *cache; /* made for the first one in it */
 };

@@ -496,6 +496,7 @@ void cdt_ossl_cred_unref(struct cdt_ossl_cred *cred)
         return;
     }
     cdt_ossl_kept_free(cred);
+    EVP_CIPHER_free(cred->ticket_cipher);
     cdt_ossl_cache_free(cred);
     SSL_CTX_free(cred->ssl_ctx);
     BIO_meth_free(cred->method);

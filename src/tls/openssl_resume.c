@@ -83,8 +83,8 @@ static int seal(struct cdt_ossl_cred *cred, int64_t hour, unsigned char *name,
     struct cdt_ossl_ticket_key *key = key_of(cred, hour);
 
     if (key == NULL || RAND_bytes(iv, 16) != 1 ||
-        EVP_EncryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key->cipher, iv) !=
-            1 ||
+        EVP_EncryptInit_ex(cipher, cred->ticket_cipher, NULL, key->cipher,
+                           iv) != 1 ||
         !set_mac(mac, key)) {
         return -1;
     }
@@ -118,7 +118,7 @@ static int unseal(const SSL *ssl, struct cdt_ossl_cred *cred, int64_t hour,
     if (key == NULL) {
         return 0;
     }
-    if (!set_mac(mac, key) || EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(),
+    if (!set_mac(mac, key) || EVP_DecryptInit_ex(cipher, cred->ticket_cipher,
                                                  NULL, key->cipher, iv) != 1) {
         return -1;
     }
@@ -368,7 +368,9 @@ int cdt_ossl_set_resumption(struct cdt_ossl_cred *cred,
         return conduit_error_set(err, CONDUIT_EIO, "tls", 0,
                                  "openssl has no randomness");
     }
-    if (!set_context_id(cred, material)) {
+    /* Once: naming it for each ticket costs as much as its work. */
+    cred->ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+    if (cred->ticket_cipher == NULL || !set_context_id(cred, material)) {
         return conduit_error_set(err, CONDUIT_ENOMEM, "tls", 0,
                                  "out of memory");
     }
