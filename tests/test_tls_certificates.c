@@ -379,12 +379,10 @@ struct name_row {
     const char *san; /* NULL: the CN alone is the name */
     const char *match;
     const char *others;
-    const char *apart; /* that only BearSSL takes for a match; or NULL */
 };
 
 static unsigned run_names(struct t_env *env, const char *san, bool are_ip,
-                          const char *list, const char *openssl,
-                          const char *bearssl)
+                          const char *list, const char *why)
 {
     unsigned wrong = 0;
     char names[128];
@@ -394,7 +392,7 @@ static unsigned run_names(struct t_env *env, const char *san, bool are_ip,
     snprintf(names, sizeof names, "%s", list != NULL ? list : "");
     for (char *name = strtok_r(names, " ", &at); name != NULL;
          name = strtok_r(NULL, " ", &at)) {
-        struct row row = APART(what, openssl, bearssl, .role = SERVER,
+        struct row row = APART(what, why, why, .role = SERVER,
                                .leaf = {.cn = name, .san = san}, .name = name,
                                .name_is_ip = are_ip);
 
@@ -414,45 +412,44 @@ static void run_all_names(void **state, const struct name_row *rows,
     for (size_t i = 0; i < count; i++) {
         const struct name_row *r = &rows[i];
 
-        wrong += run_names(*state, r->san, are_ip, r->match, NULL, NULL);
-        wrong += run_names(*state, r->san, are_ip, r->others, bad, bad);
-        wrong += run_names(*state, r->san, are_ip, r->apart, bad, NULL);
+        wrong += run_names(*state, r->san, are_ip, r->match, NULL);
+        wrong += run_names(*state, r->san, are_ip, r->others, bad);
     }
     assert_int_equal(wrong, 0);
 }
 
 /* Host names by the letter have no underscores, nor hyphens at an edge, and
- * OpenSSL no wildcards for such. */
+ * there are no wildcards for such. */
 static void names(void **state)
 {
     static const struct name_row rows[] = {
         {"DNS:a.example", "a.example A.Example",
-         "b.example a.example.org example a.examples xa.example", NULL},
-        {"DNS:A.EXAMPLE", "a.example", "b.example", NULL},
+         "b.example a.example.org example a.examples xa.example"},
+        {"DNS:A.EXAMPLE", "a.example", "b.example"},
         {"DNS:b.example,IP:192.0.2.1,DNS:a.example,DNS:*.c.example",
-         "a.example b.example x.c.example", "c.example", NULL},
-        {"DNS:a_b.example", "a_b.example", "a-b.example", NULL},
-        {"DNS:localhost", "localhost", "example", NULL},
-        {"DNS:a.example.", "", "a.example", NULL},
-        {"DNS:.a.example", "", "a.example x.a.example", NULL},
-        {"email:a.example,URI:a.example,IP:192.0.2.1", "", "a.example", NULL},
-        {NULL, "", "a.example", NULL},
+         "a.example b.example x.c.example", "c.example"},
+        {"DNS:a_b.example", "a_b.example", "a-b.example"},
+        {"DNS:localhost", "localhost", "example"},
+        {"DNS:a.example.", "", "a.example"},
+        {"DNS:.a.example", "", "a.example x.a.example"},
+        {"email:a.example,URI:a.example,IP:192.0.2.1", "", "a.example"},
+        {NULL, "", "a.example"},
         {"DNS:*.b.example", "x.b.example X.B.Example xn--x.b.example",
-         "b.example x.y.b.example x.c.example xb.example", "x_y.b.example"},
-        {"DNS:*.B.EXAMPLE", "x.b.example", "b.example", NULL},
-        {"DNS:*.a_b.example", "", "a_b.example", "x.a_b.example"},
-        {"DNS:*.-b.example", "", "-b.example", "x.-b.example"},
-        {"DNS:*", "", "a.example localhost", NULL},
-        {"DNS:*.", "", "a.example localhost", NULL},
-        {"DNS:*.com", "", "a.com a.b.com com", NULL},
-        {"DNS:w*w.b.example", "", "www.b.example", NULL},
-        {"DNS:w*.b.example", "", "www.b.example", NULL},
-        {"DNS:*w.b.example", "", "www.b.example", NULL},
-        {"DNS:**.b.example", "", "www.b.example", NULL},
-        {"DNS:xn--*.b.example", "", "xn--x.b.example", NULL},
-        {"DNS:a.*.example", "", "a.b.example", NULL},
-        {"DNS:*.*.example", "", "a.b.example", NULL},
-        {"DNS:a.b.*", "", "a.b.example", NULL},
+         "b.example x.y.b.example x.c.example xb.example x_y.b.example"},
+        {"DNS:*.B.EXAMPLE", "x.b.example", "b.example"},
+        {"DNS:*.a_b.example", "", "a_b.example x.a_b.example"},
+        {"DNS:*.-b.example", "", "-b.example x.-b.example"},
+        {"DNS:*", "", "a.example localhost"},
+        {"DNS:*.", "", "a.example localhost"},
+        {"DNS:*.com", "", "a.com a.b.com com"},
+        {"DNS:w*w.b.example", "", "www.b.example"},
+        {"DNS:w*.b.example", "", "www.b.example"},
+        {"DNS:*w.b.example", "", "www.b.example"},
+        {"DNS:**.b.example", "", "www.b.example"},
+        {"DNS:xn--*.b.example", "", "xn--x.b.example"},
+        {"DNS:a.*.example", "", "a.b.example"},
+        {"DNS:*.*.example", "", "a.b.example"},
+        {"DNS:a.b.*", "", "a.b.example"},
     };
 
     run_all_names(state, rows, LENGTH(rows), false);
@@ -461,15 +458,15 @@ static void names(void **state)
 static void addresses(void **state)
 {
     static const struct name_row rows[] = {
-        {"IP:192.0.2.1", "192.0.2.1", "192.0.2.2 ::ffff:192.0.2.1 ::1", NULL},
+        {"IP:192.0.2.1", "192.0.2.1", "192.0.2.2 ::ffff:192.0.2.1 ::1"},
         {"DNS:a.example,IP:192.0.2.2,IP:192.0.2.1", "192.0.2.1 192.0.2.2",
-         "192.0.2.3", NULL},
+         "192.0.2.3"},
         {"IP:2001:db8::1", "2001:db8::1 2001:DB8:0:0:0:0:0:1",
-         "2001:db8::2 ::1", NULL},
-        {"IP:::1,IP:127.0.0.1", "::1 127.0.0.1", "::2", NULL},
-        {"IP:::ffff:192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1", NULL},
-        {"DNS:192.0.2.1,DNS:*.0.2.1,URI:192.0.2.1", "", "192.0.2.1", NULL},
-        {NULL, "", "192.0.2.1", NULL},
+         "2001:db8::2 ::1"},
+        {"IP:::1,IP:127.0.0.1", "::1 127.0.0.1", "::2"},
+        {"IP:::ffff:192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1"},
+        {"DNS:192.0.2.1,DNS:*.0.2.1,URI:192.0.2.1", "", "192.0.2.1"},
+        {NULL, "", "192.0.2.1"},
     };
 
     run_all_names(state, rows, LENGTH(rows), true);
@@ -484,8 +481,9 @@ static void leaves(void **state)
         GOOD("RSA-2048", .leaf = {.rsa_bits = 2048}),
         GOOD("both usages", .leaf = {.usage = "clientAuth,serverAuth"}),
         /* RFC 5280 section 4.2.1.12 leaves it to the reader. */
-        APART("any usage", CDT_TLS_WRONG_USAGE, NULL,
-              .leaf = {.usage = "anyExtendedKeyUsage"}),
+        BAD("any usage", WRONG_USAGE, .leaf = {.usage = "anyExtendedKeyUsage"}),
+        GOOD("any usage and one of each",
+             .leaf = {.usage = "anyExtendedKeyUsage,clientAuth,serverAuth"}),
         GOOD("for servers", .leaf = {.usage = "serverAuth"}, .role = SERVER),
         GOOD("for clients", .leaf = {.usage = "clientAuth"}, .role = CLIENT),
         GOOD("no names at all", .leaf = {.cn = "bob"}, .role = CLIENT),
@@ -501,15 +499,11 @@ static void leaves(void **state)
         BAD("for code", WRONG_USAGE, .leaf = {.usage = "codeSigning"}),
         BAD("RSA for certificates only", WRONG_USAGE,
             .leaf = {.key_usage = "critical,keyCertSign", .rsa_bits = 2048}),
-        /* OpenSSL looks at what the peer's role needs at least. */
-        APART("RSA for encryption only, server", NULL, CDT_TLS_WRONG_USAGE,
-              .leaf = {.key_usage = "keyEncipherment", .rsa_bits = 2048},
-              .role = SERVER),
-        BAD("RSA for encryption only, client", WRONG_USAGE,
-            .leaf = {.key_usage = "keyEncipherment", .rsa_bits = 2048},
-            .role = CLIENT),
-        APART("EC for agreement only, client", NULL, CDT_TLS_WRONG_USAGE,
-              .leaf = {.key_usage = "keyAgreement"}, .role = CLIENT),
+        BAD("RSA for encryption only", WRONG_USAGE,
+            .leaf = {.key_usage = "keyEncipherment", .rsa_bits = 2048}),
+        /* A server of OpenSSL does not get as far as to show it. */
+        BAD("EC for agreement only", WRONG_USAGE,
+            .leaf = {.key_usage = "keyAgreement"}, .role = CLIENT),
         BAD("RSA-1024", WEAK_KEY, .leaf = {.rsa_bits = 1024}),
         BAD("RSA-2040", WEAK_KEY, .leaf = {.rsa_bits = 2040}),
         BAD("RSA-2048 where 3072 is asked for", WEAK_KEY,
@@ -523,10 +517,9 @@ static void leaves(void **state)
         BAD("NUL in a wildcard", WRONG_NAME,
             .leaf = {.raw_name = "*.b\0c.example", .raw_name_size = 13},
             .role = SERVER, .name = "x.b"),
-        /* OpenSSL takes it for all hosts below the domain. */
-        APART("expecting a name with a dot in front", NULL, CDT_TLS_WRONG_NAME,
-              .leaf = {.san = "DNS:a.b.example"}, .role = SERVER,
-              .name = ".b.example"),
+        BAD("expecting a name with a dot in front", WRONG_NAME,
+            .leaf = {.san = "DNS:a.b.example"}, .role = SERVER,
+            .name = ".b.example"),
         BAD("signed by another key", BAD_SIGNATURE, .forged = true),
     };
 
@@ -543,8 +536,7 @@ static void authorities(void **state)
              TOP(.ca = true, .rsa_bits = 2048),
              BETWEEN(.ca = true, .rsa_bits = 2048)),
         GOOD("eleven between", .plain = 11),
-        /* The leaf is the thirteenth, and BearSSL is given room for twelve. */
-        APART("twelve between", NULL, CDT_BEARSSL_TOO_MUCH, .plain = 12),
+        BAD("twelve between, and the leaf", TOO_MUCH, .plain = 12),
         BAD("expired issuer", EXPIRED, BETWEEN(.ca = true, .to = -HOUR / 2)),
         BAD("issuer not yet valid", NOT_YET, BETWEEN(.ca = true, .from = HOUR)),
         BAD("issuer with CA:FALSE", NOT_A_CA, BETWEEN(.not_a_ca = true)),
@@ -559,8 +551,8 @@ static void authorities(void **state)
         BAD("expired root", EXPIRED, TOP(.ca = true, .to = -HOUR / 2)),
         BAD("root with CA:FALSE", NOT_A_CA, TOP(.not_a_ca = true)),
         BAD("root that does not say", NOT_A_CA, TOP(.ca = false)),
-        APART("root that does not say, with keyCertSign", NULL,
-              CDT_TLS_NOT_A_CA, TOP(.key_usage = "keyCertSign")),
+        BAD("root that does not say, with keyCertSign", NOT_A_CA,
+            TOP(.key_usage = "keyCertSign")),
         BAD("root without keyCertSign", NOT_A_CA,
             TOP(.ca = true, .key_usage = "critical,cRLSign")),
         BAD("root RSA-1024", WEAK_KEY, TOP(.ca = true, .rsa_bits = 1024)),
@@ -586,11 +578,10 @@ static void trust(void **state)
         BAD("nobody trusted", UNKNOWN_CA, .trust = NOBODY),
         BAD("issuer not shown", UNKNOWN_CA, .plain = 1, .shown = ALONE),
         BAD("self-signed", SELF_SIGNED, .self_signed = true),
-        APART("self-signed, another root behind it", CDT_TLS_SELF_SIGNED,
-              CDT_TLS_UNKNOWN_CA, .self_signed = true, .shown = WITH_ROOT),
-        APART("self-signed, of a trusted root's name", CDT_TLS_SELF_SIGNED,
-              CDT_TLS_BAD_SIGNATURE, .leaf = {.cn = "root", .san = "DNS:" NAME},
-              .self_signed = true),
+        BAD("self-signed, another root behind it", SELF_SIGNED,
+            .self_signed = true, .shown = WITH_ROOT),
+        BAD("self-signed, of a trusted root's name", SELF_SIGNED,
+            .leaf = {.cn = "root", .san = "DNS:" NAME}, .self_signed = true),
         BAD("issued by a trusted leaf", NOT_A_CA, TOP(.san = "DNS:" NAME)),
         GOOD("root shown too", .shown = WITH_ROOT),
         GOOD("issuer not shown but trusted", .plain = 2, .trust = FIRST_MIDDLE),
@@ -668,14 +659,20 @@ static void several_causes(void **state)
             .leaf = {.san = "DNS:b.example"}, .self_signed = true),
         BAD("weak, another name", WEAK_KEY,
             .leaf = {.san = "DNS:b.example", .rsa_bits = 1024}, .role = SERVER),
-        APART("weak by the policy, another name", CDT_TLS_WRONG_NAME,
-              CDT_TLS_WEAK_KEY,
-              .leaf = {.san = "DNS:b.example", .rsa_bits = 2048},
-              .min_rsa_bits = 3072, .role = SERVER),
-        APART("weak, another use", CDT_TLS_WEAK_KEY, CDT_TLS_WRONG_USAGE,
-              .leaf = {.usage = "codeSigning", .rsa_bits = 1024}),
+        BAD("weak by the policy, another name", WEAK_KEY,
+            .leaf = {.san = "DNS:b.example", .rsa_bits = 2048},
+            .min_rsa_bits = 3072, .role = SERVER),
+        BAD("weak, another use", WEAK_KEY,
+            .leaf = {.usage = "codeSigning", .rsa_bits = 1024}),
+        BAD("weak, unknown root", WEAK_KEY, .leaf = {.rsa_bits = 1024},
+            .trust = STRANGER),
+        BAD("weak by the policy, self-signed", WEAK_KEY,
+            .leaf = {.rsa_bits = 2048}, .min_rsa_bits = 3072,
+            .self_signed = true),
         BAD("expired, issuer not yet valid", NOT_YET, .leaf = {.to = -1},
             BETWEEN(.ca = true, .from = HOUR)),
+        /* BearSSL's own verifier looks at times before signatures, and has no
+         * way to be told otherwise: neither is believed. */
         APART("forged, expired", CDT_TLS_BAD_SIGNATURE, CDT_TLS_EXPIRED,
               .leaf = {.to = -1}, .forged = true),
     };

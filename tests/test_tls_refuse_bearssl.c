@@ -59,7 +59,8 @@ static void leaves(void **state)
         {{.san = "DNS:host.example", .usage = "codeSigning"},
          CDT_TLS_WRONG_USAGE},
         {{.san = "DNS:host.example", .usage = "clientAuth,serverAuth"}, NULL},
-        {{.san = "DNS:host.example", .usage = "anyExtendedKeyUsage"}, NULL},
+        {{.san = "DNS:host.example", .usage = "anyExtendedKeyUsage"},
+         CDT_TLS_WRONG_USAGE},
         {{.san = "DNS:host.example", .key_usage = "digitalSignature"}, NULL},
         {{.san = "DNS:host.example", .key_usage = "critical,keyCertSign"},
          CDT_TLS_WRONG_USAGE},
@@ -236,7 +237,7 @@ static void trusted_as_such(void **state)
     t_bearssl_show(t, NULL, NULL);
     judge(t, t->stranger, NULL);
     judge(t, issued, CDT_TLS_NOT_A_CA);
-    judge(t, twin, CDT_TLS_NOT_A_CA);
+    judge(t, twin, CDT_TLS_SELF_SIGNED);
     t->name = "other.example";
     judge(t, t->stranger, CDT_TLS_WRONG_NAME);
     t->name = "host.example";

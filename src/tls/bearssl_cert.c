@@ -33,7 +33,6 @@
 #define OID_NAME_CONSTRAINTS "\x55\x1d\x1e"
 #define OID_ISSUER_KEY_ID "\x55\x1d\x23"
 #define OID_EXTENDED_USAGE "\x55\x1d\x25"
-#define OID_ANY_USAGE "\x55\x1d\x25\x00"
 #define OID_SERVER_AUTH "\x2b\x06\x01\x05\x05\x07\x03\x01"
 #define OID_CLIENT_AUTH "\x2b\x06\x01\x05\x05\x07\x03\x02"
 
@@ -152,6 +151,8 @@ static bool read_usage(struct cdt_bearssl_cert *cert, struct cdt_der value)
     return true;
 }
 
+/* "Any use" is none that was named: RFC 5280 section 4.2.1.12 leaves it to the
+ * reader, and OpenSSL refuses it. */
 static bool read_extended(struct cdt_bearssl_cert *cert, struct cdt_der value)
 {
     struct cdt_der list;
@@ -165,8 +166,8 @@ static bool read_extended(struct cdt_bearssl_cert *cert, struct cdt_der value)
         if (!cdt_der_take(&list, CDT_DER_OID, &oid)) {
             return false;
         }
-        cert->for_servers |= IS(oid, OID_SERVER_AUTH) || IS(oid, OID_ANY_USAGE);
-        cert->for_clients |= IS(oid, OID_CLIENT_AUTH) || IS(oid, OID_ANY_USAGE);
+        cert->for_servers |= IS(oid, OID_SERVER_AUTH);
+        cert->for_clients |= IS(oid, OID_CLIENT_AUTH);
     }
     return true;
 }

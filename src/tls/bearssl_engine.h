@@ -34,7 +34,6 @@
     "the certificate's key is of a kind that this engine does not have"
 #define CDT_BEARSSL_WEAK_SIGNATURE \
     "a signature in the certificate's chain is of a weak kind"
-#define CDT_BEARSSL_TOO_MUCH "the certificate's chain is too large"
 
 /* Bytes of a subject as text. */
 #define CDT_BEARSSL_SUBJECT 256
@@ -225,8 +224,7 @@ void cdt_bearssl_cache_fini(struct conduit_ctx *ctx,
 
 /* ---- judging (bearssl_x509.c) ------------------------------------------- */
 
-/* Certificates of a chain, and bytes of them, that are looked at. */
-#define CDT_BEARSSL_CHAIN_MAX 12
+/* Bytes of a chain that are looked at. */
 #define CDT_BEARSSL_CHAIN_BYTES 131072u
 
 /* An X.509 "class" of BearSSL: it is handed the peer's chain, and answers. */
@@ -245,7 +243,7 @@ struct cdt_bearssl_x509 {
     uint8_t *data; /* all certificates, one behind the other */
     size_t size;
     size_t room;
-    size_t ends[CDT_BEARSSL_CHAIN_MAX];
+    size_t ends[CDT_TLS_CHAIN_MAX];
     size_t count;
     bool too_much;
     br_x509_pkey key; /* of the leaf, in key_data */

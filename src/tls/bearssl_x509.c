@@ -23,8 +23,8 @@
 struct path {
     struct cdt_bearssl_x509 *x;
     struct cdt_bearssl_cert *certs; /* all that was shown */
-    bool readable[CDT_BEARSSL_CHAIN_MAX];
-    uint8_t order[CDT_BEARSSL_CHAIN_MAX]; /* indexes of certs */
+    bool readable[CDT_TLS_CHAIN_MAX];
+    uint8_t order[CDT_TLS_CHAIN_MAX]; /* indexes of certs */
     size_t length;
     int64_t now;
     br_x509_minimal_context *minimal;
@@ -370,20 +370,28 @@ static bool is_anchor(const struct path *p)
     return false;
 }
 
+/* In OpenSSL's order: a weak leaf before anything else, and one that seems to
+ * have signed itself is nobody else's, whatever its issuer is called. */
 static const char *judge_chain(struct path *p)
 {
-    const char *text = p->certs[0].self_issued && p->x->count == 1
-                           ? CDT_TLS_SELF_SIGNED
-                           : CDT_TLS_UNKNOWN_CA;
+    const struct cdt_bearssl_cert *leaf = &p->certs[0];
+    const char *text = check_key(p, leaf);
 
     p->order[0] = 0;
     p->length = 1;
     if (p->now == 0) {
         return CDT_BEARSSL_NO_TIME;
     }
+    if (text != NULL) {
+        return text;
+    }
     if (is_anchor(p)) {
         return judge_path(p, NULL);
     }
+    if (is_issuer(leaf, leaf)) {
+        return CDT_TLS_SELF_SIGNED;
+    }
+    text = CDT_TLS_UNKNOWN_CA;
     do {
         text = try_anchors(p, text);
     } while (text != NULL && extend(p));
@@ -417,7 +425,7 @@ static const char *keep_key(struct cdt_bearssl_x509 *x,
     }
     x->key_data = conduit_alloc(x->cred->ctx, spki.left);
     if (x->key_data == NULL) {
-        return CDT_BEARSSL_TOO_MUCH;
+        return CDT_TLS_TOO_MUCH;
     }
     memcpy(x->key_data, spki.at, spki.left);
     spki.at = x->key_data;
@@ -455,7 +463,7 @@ static const char *judge(struct cdt_bearssl_x509 *x)
 {
     struct conduit_ctx *ctx = x->cred->ctx;
     struct path p = {.x = x, .now = conduit_ctx_wall(ctx)};
-    const char *text = CDT_BEARSSL_TOO_MUCH;
+    const char *text = CDT_TLS_TOO_MUCH;
 
     if (x->too_much) {
         return text;
@@ -497,7 +505,7 @@ static unsigned code_of(const char *text)
         {CDT_BEARSSL_CRITICAL, BR_ERR_X509_CRITICAL_EXTENSION},
         {CDT_BEARSSL_KEY_KIND, BR_ERR_X509_UNSUPPORTED},
         {CDT_BEARSSL_WEAK_SIGNATURE, BR_ERR_X509_UNSUPPORTED},
-        {CDT_BEARSSL_TOO_MUCH, BR_ERR_X509_LIMIT_EXCEEDED},
+        {CDT_TLS_TOO_MUCH, BR_ERR_X509_LIMIT_EXCEEDED},
     };
 
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
@@ -541,7 +549,7 @@ static void start_cert(const br_x509_class **ctx, uint32_t length)
     uint8_t *data;
 
     x->shown = true;
-    if (x->count == CDT_BEARSSL_CHAIN_MAX ||
+    if (x->count == CDT_TLS_CHAIN_MAX ||
         length > CDT_BEARSSL_CHAIN_BYTES - x->size) {
         x->too_much = true;
     }

@@ -44,6 +44,21 @@ bool cdt_tls_is_host(const char *name, size_t n)
     return in_label;
 }
 
+/* Of a host's name: whether it is one by the letter (RFC 1123 section 2.1),
+ * with hyphens within labels only. */
+static bool is_strict(const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool first = i == 0 || name[i - 1] == '.';
+        bool last = i == n - 1 || name[i + 1] == '.';
+
+        if (name[i] == '_' || (name[i] == '-' && (first || last))) {
+            return false;
+        }
+    }
+    return cdt_tls_is_host(name, n);
+}
+
 bool cdt_tls_name_matches(const char *pattern, size_t pattern_len,
                           const char *host)
 {
@@ -57,8 +72,9 @@ bool cdt_tls_name_matches(const char *pattern, size_t pattern_len,
     rest = strchr(host, '.');
     pattern++;
     pattern_len--; /* ".example.org" */
-    return rest != NULL && rest != host && strlen(rest) == pattern_len &&
-           cdt_tls_is_host(pattern + 1, pattern_len - 1) &&
+    return rest != NULL && strlen(rest) == pattern_len &&
+           is_strict(host, (size_t)(rest - host)) &&
+           is_strict(pattern + 1, pattern_len - 1) &&
            memchr(pattern + 1, '.', pattern_len - 1) != NULL &&
            same(pattern, rest, pattern_len);
 }

@@ -51,10 +51,55 @@ static bool is_weak(const struct cdt_ossl_cred *cred, X509 *cert)
             (unsigned)EVP_PKEY_get_bits(key) < cred->min_rsa_bits);
 }
 
-/* Of a chain that OpenSSL has verified. */
-static int check_chain(const struct cdt_ossl_cred *cred, STACK_OF(X509) * chain)
+/* Before OpenSSL looks at it. */
+static int check_shown(const struct cdt_ossl_session *s,
+                       const X509_STORE_CTX *store_ctx)
 {
+    if (sk_X509_num(X509_STORE_CTX_get0_untrusted(store_ctx)) >
+        CDT_TLS_CHAIN_MAX) {
+        return X509_V_ERR_CERT_CHAIN_TOO_LONG;
+    }
+    return !s->trust_anybody &&
+                   is_weak(s->cred, X509_STORE_CTX_get0_cert(store_ctx))
+               ? X509_V_ERR_EE_KEY_TOO_SMALL
+               : X509_V_OK;
+}
+
+/* Whether a key does what this handshake needs of it: it signs, unless the
+ * policy has named a suite in which the client encrypts for it. */
+static bool has_usage(const struct cdt_ossl_session *s, X509 *leaf)
+{
+    const SSL_CIPHER *cipher = SSL_get_pending_cipher(s->ssl);
+    bool signs = s->server || cipher == NULL ||
+                 SSL_CIPHER_get_kx_nid(cipher) != NID_kx_rsa;
+
+    return (X509_get_key_usage(leaf) &
+            (signs ? KU_DIGITAL_SIGNATURE : KU_KEY_ENCIPHERMENT)) != 0;
+}
+
+/* Whether it is an authority: it says so, or is trusted and of version 1, when
+ * none could. */
+static bool is_authority(X509 *cert, bool trusted)
+{
+    int kind = X509_check_ca(cert);
+
+    return kind == 1 || (trusted && kind == 3);
+}
+
+/* Of a chain that OpenSSL has verified. */
+static int check_chain(const struct cdt_ossl_session *s, STACK_OF(X509) * chain)
+{
+    const struct cdt_ossl_cred *cred = s->cred;
     int last = sk_X509_num(chain) - 1;
+
+    if (!has_usage(s, sk_X509_value(chain, 0))) {
+        return X509_V_ERR_INVALID_PURPOSE;
+    }
+    /* OpenSSL takes ".example.org" for all hosts below it. */
+    if (s->name != NULL && !s->name_is_ip &&
+        !cdt_tls_is_host(s->name, strlen(s->name))) {
+        return X509_V_ERR_HOSTNAME_MISMATCH;
+    }
 
     for (int i = 0; i <= last; i++) {
         X509 *cert = sk_X509_value(chain, i);
@@ -63,8 +108,7 @@ static int check_chain(const struct cdt_ossl_cred *cred, STACK_OF(X509) * chain)
             return i == 0 ? X509_V_ERR_EE_KEY_TOO_SMALL
                           : X509_V_ERR_CA_KEY_TOO_SMALL;
         }
-        /* 1: it says so itself. The last one is trusted as it is. */
-        if (i > 0 && i < last && X509_check_ca(cert) != 1) {
+        if (i > 0 && !is_authority(cert, i == last)) {
             return X509_V_ERR_INVALID_CA;
         }
     }
@@ -93,6 +137,11 @@ static int verify(X509_STORE_CTX *store_ctx, void *arg)
     int error;
 
     (void)arg;
+    error = check_shown(s, store_ctx);
+    if (error != X509_V_OK) {
+        X509_STORE_CTX_set_error(store_ctx, error);
+        return 0;
+    }
     if (s->trust_anybody) {
         return trust(s->cred, store_ctx);
     }
@@ -103,7 +152,7 @@ static int verify(X509_STORE_CTX *store_ctx, void *arg)
         }
         return 0;
     }
-    error = check_chain(s->cred, X509_STORE_CTX_get0_chain(store_ctx));
+    error = check_chain(s, X509_STORE_CTX_get0_chain(store_ctx));
     X509_STORE_CTX_set_error(store_ctx, error);
     return error == X509_V_OK;
 }

@@ -146,13 +146,18 @@ extern const struct cdt_tls_engine cdt_tls_bearssl;
 #define CDT_TLS_NO_CRL "there is no CRL of the certificate's issuer"
 #define CDT_TLS_NO_CERTIFICATE "the peer showed no certificate"
 #define CDT_TLS_NO_PIN "no public key in the chain is pinned"
+#define CDT_TLS_TOO_MUCH "the certificate's chain is too large"
 #define CDT_TLS_TRUNCATED "the bytes ended without close_notify"
+
+/* Certificates of a chain that are looked at. */
+#define CDT_TLS_CHAIN_MAX 12
 
 /*
  * Whether a certificate's dNSName matches a host: whole names without regard to
  * case; a wildcard only as the whole leftmost label, standing for exactly one,
- * with two labels or more behind it (RFC 6125 section 6.4.3). A name with bytes
- * that no host name has, NUL above all, matches nothing.
+ * with two labels or more behind it (RFC 6125 section 6.4.3), all of them by
+ * the letter: no '_', and no '-' at an edge. A name with bytes that no host
+ * name has, NUL above all, matches nothing.
  */
 bool cdt_tls_name_matches(const char *pattern, size_t pattern_len,
                           const char *host);
