@@ -27,8 +27,8 @@ enum tls_key { TLS_KEY_EC, TLS_KEY_RSA };
 const char *tls_folder(void);
 /* For a server: the folder that there is already. */
 void tls_use_folder(const char *path);
-/* Once there is a folder, the path of one of its files ("ec.pem", "ec.key", "rsa.pem", ...), in a
- * buffer of its own for each of the last few calls. */
+/* Once there is a folder, the path of one of its files ("ec.pem", "ec.key",
+ * "rsa.pem", ...), in a buffer of its own for each of the last few calls. */
 const char *tls_file(const char *name);
 
 /* ---- servers (servers.c, bare.c) ---- */
