@@ -6,6 +6,11 @@
 
 #define ZEROS "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" /* 42 digits */
 
+/* Not of base64. */
+#define HEX                                            \
+    "sha256//0000000000000000000000000000000000000000" \
+    "000000000000000000000000"
+
 static void good(void **state)
 {
     static const char text[] =
@@ -59,8 +64,7 @@ static void bad(void **state)
         "sha256//" ZEROS "\x80=",
         "sha256//" ZEROS "\n=",
         "sha256//=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-        "sha256//0000000000000000000000000000000000000000"
-        "000000000000000000000000", /* hex */
+        HEX,
     };
 
     (void)state;
