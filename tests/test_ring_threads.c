@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Both sides of a ring in a thread each, which write and read at random, sleep
+ * when nothing goes, and are woken as the ring says. A wake-up that is lost
+ * shows as a side that sleeps too long. Threads are woken by a futex, that is,
+ * a binary flag like an event channel, and are synchronised by nothing but the
+ * ring and that flag: ThreadSanitizer sees what the ring leaves out.
+ */
+#include "unix_ring_pair.h"
+#include "support.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TOO_LONG_S 20
+
+/* ---- waking ------------------------------------------------------------- */
+
+struct bell {
+    _Alignas(64) _Atomic uint32_t rung;
+};
+
+static void ring_bell(struct bell *bell)
+{
+    if (atomic_exchange(&bell->rung, 1) == 0) {
+        (void)syscall(SYS_futex, &bell->rung, FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
+                      0);
+    }
+}
+
+/* False when it was not rung for too long. */
+static bool await_bell(struct bell *bell)
+{
+    struct timespec limit = {.tv_sec = TOO_LONG_S};
+
+    while (atomic_exchange(&bell->rung, 0) == 0) {
+        if (syscall(SYS_futex, &bell->rung, FUTEX_WAIT_PRIVATE, 0, &limit, NULL,
+                    0) != 0 &&
+            errno == ETIMEDOUT) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- one side ----------------------------------------------------------- */
+
+struct end {
+    struct cdt_ring *ring;
+    struct bell *own;
+    struct bell *peer;
+    uint64_t random;
+    uint64_t stream;
+    uint64_t sent;
+    uint64_t received;
+    uint64_t goal; /* each way */
+    uint64_t peer_goal;
+    unsigned pauses;
+    size_t largest;
+    unsigned sleeps;
+    bool ended;         /* the peer is gone and all was read */
+    const char *failed; /* NULL: not */
+};
+
+static void fail_end(struct end *e, const char *what)
+{
+    if (e->failed == NULL) {
+        e->failed = what;
+    }
+}
+
+static size_t some(struct end *e, size_t most)
+{
+    size_t limit = t_random(&e->random) % 4 == 0 ? e->largest : 100;
+
+    return t_range(&e->random, 1, limit < most ? limit : most);
+}
+
+static bool send_some(struct end *e)
+{
+    struct conduit_win win;
+    uint64_t left = e->goal - e->sent;
+    long room;
+    size_t n;
+    size_t first;
+
+    if (left == 0 || e->ended) {
+        return false;
+    }
+    room = cdt_ring_reserve(e->ring, &win);
+    if (room <= 0) {
+        if (room != CONDUIT_AGAIN) {
+            fail_end(e, "could not write");
+        }
+        return false;
+    }
+    n = some(e, (uint64_t)room < left ? (size_t)room : (size_t)left);
+    first = n < win.seg[0].size ? n : win.seg[0].size;
+    t_fill(e->stream, e->sent, win.seg[0].data, first);
+    t_fill(e->stream, e->sent + first, win.seg[1].data, n - first);
+    cdt_ring_commit(e->ring, n);
+    e->sent += n;
+    return true;
+}
+
+static bool receive_some(struct end *e)
+{
+    struct conduit_win win;
+    long ready = cdt_ring_peek(e->ring, &win);
+    size_t n;
+    size_t first;
+
+    if (ready <= 0) {
+        e->ended = ready == CONDUIT_END;
+        if (!e->ended && ready != CONDUIT_AGAIN) {
+            fail_end(e, "could not read");
+        }
+        return false;
+    }
+    n = some(e, (size_t)ready);
+    first = n < win.seg[0].size ? n : win.seg[0].size;
+    if (!t_match(e->stream ^ 1, e->received, win.seg[0].data, first) ||
+        !t_match(e->stream ^ 1, e->received + first, win.seg[1].data,
+                 n - first)) {
+        fail_end(e, "read other bytes than were written");
+    }
+    cdt_ring_consume(e->ring, n);
+    e->received += n;
+    return true;
+}
+
+static void publish(struct end *e)
+{
+    if (cdt_ring_publish(e->ring)) {
+        ring_bell(e->peer);
+    }
+}
+
+static void pause_maybe(struct end *e)
+{
+    if (e->pauses > 0 && t_random(&e->random) % e->pauses == 0) {
+        (void)sched_yield();
+    }
+}
+
+static void sleep_until_woken(struct end *e)
+{
+    unsigned events = CONDUIT_READ;
+
+    if (e->sent < e->goal) {
+        events |= CONDUIT_WRITE;
+    }
+    publish(e);
+    if (cdt_ring_arm(e->ring, events) != 0) {
+        return;
+    }
+    e->sleeps++;
+    if (!await_bell(e->own)) {
+        fail_end(e, "was not woken");
+    }
+    if (t_random(&e->random) % 2 == 0) {
+        cdt_ring_disarm(e->ring, events);
+    }
+}
+
+/* Who has sent and received all goes first, whatever is left in its ring. */
+static bool is_done(const struct end *e)
+{
+    return e->failed != NULL || e->ended ||
+           (e->sent == e->goal && e->received == e->peer_goal);
+}
+
+static void *run_end(void *arg)
+{
+    struct end *e = arg;
+
+    while (!is_done(e)) {
+        bool moved = send_some(e);
+
+        moved = receive_some(e) || moved;
+        pause_maybe(e);
+        if (!moved) {
+            sleep_until_woken(e);
+        } else if (t_random(&e->random) % 8 == 0) {
+            publish(e);
+        }
+    }
+    cdt_ring_close(e->ring);
+    ring_bell(e->peer);
+    return NULL;
+}
+
+/* ---- both --------------------------------------------------------------- */
+
+static void run_both(unsigned to_server, unsigned to_client, uint64_t up,
+                     uint64_t down, unsigned pauses)
+{
+    static struct ring_pair pair;
+    static struct bell bells[2];
+    struct end ends[2];
+    pthread_t threads[2];
+
+    ring_pair_map(&pair, to_server, to_client, false);
+    ring_pair_begin(&pair, UINT32_MAX - 5000);
+    for (unsigned i = 0; i < 2; i++) {
+        atomic_store(&bells[i].rung, 0);
+        ends[i] = (struct end){
+            .ring = &pair.side[i],
+            .own = &bells[i],
+            .peer = &bells[i ^ 1],
+            .random = 1 + to_server * 100 + to_client + i,
+            .stream = i,
+            .goal = i == CDT_RING_CLIENT ? up : down,
+            .peer_goal = i == CDT_RING_CLIENT ? down : up,
+            .pauses = pauses,
+            .largest = cdt_ring_size(&pair.layout, i),
+        };
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, run_end, &ends[i]),
+                         0);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        if (ends[i].failed != NULL) {
+            fail_msg("side %u %s: %s", i, ends[i].failed,
+                     cdt_ring_error(ends[i].ring) != NULL
+                         ? cdt_ring_error(ends[i].ring)
+                         : "no error of the ring");
+        }
+        assert_int_equal(ends[i].sent, ends[i].goal);
+        assert_int_equal(ends[i].received, ends[i].peer_goal);
+        print_message("side %u slept %u times\n", i, ends[i].sleeps);
+    }
+    ring_pair_unmap(&pair);
+}
+
+static void small_rings_both_ways(void **state)
+{
+    (void)state;
+    run_both(10, 11, 2000000, 3000000, 0);
+}
+
+static void rings_of_a_page_with_pauses(void **state)
+{
+    (void)state;
+    run_both(12, 12, 5000000, 5000000, 7);
+}
+
+static void one_way_only(void **state)
+{
+    (void)state;
+    run_both(12, 14, 0, 10000000, 50);
+}
+
+static void large_rings(void **state)
+{
+    (void)state;
+    run_both(18, 18, 20000000, 20000000, 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_rings_both_ways),
+        cmocka_unit_test(rings_of_a_page_with_pauses),
+        cmocka_unit_test(one_way_only),
+        cmocka_unit_test(large_rings),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
