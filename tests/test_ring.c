@@ -343,6 +343,7 @@ static void a_side_goes_on_where_the_page_is(void **state)
     atomic_store(&pair.page->way[1].prod, 1000 + 8193);
     assert_non_null(
         cdt_ring_attach(&again, CDT_RING_CLIENT, &pair.layout, &pair.memory));
+    assert_int_equal(peek(&again), CONDUIT_EPROTO);
 }
 
 /* ---- peers that break the rules ----------------------------------------- */

@@ -141,6 +141,7 @@ const char *cdt_ring_attach(struct cdt_ring *r, enum cdt_ring_side side,
     attach_flow(&r->out, r, layout, memory, false);
     if (ready(r) > r->in.size || room(r) > r->out.size) {
         fail(r, "a ring holds more than its size");
+        r->in.seen = r->in.at; /* it shows none of that */
     }
     return r->error;
 }

@@ -147,7 +147,8 @@ struct cdt_ring {
  * Makes a side of the ring, which begins where the indices are: at 0 when the
  * page is new, and where the last client stopped when the server has kept it.
  * It has read all that there is to believe; a server does this before it shares
- * the page. NULL, or what is wrong with the indices.
+ * the page. NULL, or what is wrong with the indices, which then
+ * is the error of this ring.
  */
 const char *cdt_ring_attach(struct cdt_ring *r, enum cdt_ring_side side,
                             const struct cdt_ring_layout *layout,
