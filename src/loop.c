@@ -206,7 +206,7 @@ static uint64_t due_in(struct conduit_loop *loop)
 }
 
 /* Asks the pollers; false when one of them does not want the loop to sleep. */
-static bool may_sleep(struct conduit_loop *loop)
+static bool may_sleep(struct conduit_loop *loop, bool idle)
 {
     struct conduit_poller *p = loop->pollers;
     bool sleep = true;
@@ -214,7 +214,7 @@ static bool may_sleep(struct conduit_loop *loop)
     while (p != NULL) {
         struct conduit_poller *next = p->next;
 
-        if (p->poll(p) != CONDUIT_POLL_IDLE) {
+        if (p->poll(p, idle) != CONDUIT_POLL_IDLE) {
             sleep = false;
         }
         p = next;
@@ -229,7 +229,7 @@ static uint64_t due_after_polling(struct conduit_loop *loop)
     if (loop->pollers == NULL) {
         return ns;
     }
-    return may_sleep(loop) ? due_in(loop) : 0;
+    return may_sleep(loop, ns > 0) ? due_in(loop) : 0;
 }
 
 uint64_t conduit_loop_step(struct conduit_loop *loop)

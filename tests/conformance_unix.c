@@ -7,6 +7,7 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,6 +41,15 @@ static void uri_abstract(struct t_env *env, char *buf, size_t n)
     (void)env;
     (void)snprintf(buf, n, "unix://@conduit.suite.%ld.%u", (long)getpid(),
                    ++made);
+}
+
+/* The registry is a folder of the test's own. */
+static void uri_vchan(struct t_env *env, char *buf, size_t n)
+{
+    static unsigned made;
+
+    (void)setenv("CONDUIT_RUNTIME_DIR", t_dir(env), 1);
+    (void)snprintf(buf, n, "vchan://suite.%u", ++made);
 }
 
 static int listening_fd;
@@ -163,6 +173,18 @@ static const struct carrier carrier_abstract = {
     .packets = suite_packets_unseen,
 };
 
+static const struct carrier carrier_vchan = {
+    .name = "vchan",
+    .transport = "vchan",
+    .caps = 0,
+    .present = suite_is_present,
+    .uri = uri_vchan,
+    .connect = suite_connect_by_uri,
+    .shrink = suite_shrink_nothing,
+    .delivered = suite_delivered_at_once,
+    .packets = suite_packets_unseen,
+};
+
 static const struct carrier carrier_fd = {
     .name = "fd",
     .transport = "fd",
@@ -177,6 +199,6 @@ static const struct carrier carrier_fd = {
 };
 
 const struct carrier *const suite_carriers[] = {
-    &carrier_mem,      &carrier_tcp, &carrier_tcp6, &carrier_unix,
-    &carrier_abstract, &carrier_fd,  NULL,
+    &carrier_mem,      &carrier_tcp, &carrier_tcp6,  &carrier_unix,
+    &carrier_abstract, &carrier_fd,  &carrier_vchan, NULL,
 };

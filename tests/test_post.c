@@ -244,10 +244,11 @@ struct watch {
     bool once;
 };
 
-static enum conduit_poll on_poll(struct conduit_poller *p)
+static enum conduit_poll on_poll(struct conduit_poller *p, bool idle)
 {
     struct watch *w = (struct watch *)(void *)p;
 
+    (void)idle;
     w->polled++;
     if (w->once) {
         conduit_loop_remove_poller(w->env->loop, p);

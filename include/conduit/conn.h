@@ -68,6 +68,15 @@ struct conduit_options {
     unsigned backlog;     /* the system's queue; default 1,024 */
     bool reuse_port;      /* several listeners share a port (SO_REUSEPORT) */
     unsigned unix_mode;   /* permissions of a Unix socket's file; 0: umask's */
+    /* vchan: bytes of each of a connection's two rings, rounded up to a power
+     * of two, 1 KiB to 1 MiB; default 256 KiB */
+    unsigned ring_bytes;
+    /* vchan: bytes of rings that one user may make us have; default 512 MiB */
+    uint64_t ring_bytes_per_user;
+    /* vchan: who may connect besides our own user and root: "alice", a number,
+     * or "@staff" for a group; NULL-ended. The caller keeps it while it calls
+     * listen. NULL: nobody */
+    const char *const *users;
     /* both */
     unsigned linger_ms;   /* how long close() delivers; default 10,000 */
     bool nagle;           /* leave Nagle's algorithm on (no TCP_NODELAY) */

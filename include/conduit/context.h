@@ -93,6 +93,7 @@ CONDUIT_API int conduit_register_mem(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_tcp(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_unix(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_fd(struct conduit_ctx *ctx);
+CONDUIT_API int conduit_register_vchan(struct conduit_ctx *ctx);
 
 /* Registers everything in this build: what conduit_main() starts with. */
 CONDUIT_API int conduit_register_all(struct conduit_ctx *ctx);

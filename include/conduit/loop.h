@@ -53,12 +53,13 @@ enum conduit_poll {
 };
 
 /*
- * Something that is asked before the loop sleeps, for transports that are told
- * of events in memory rather than by the system.
+ * Something that is asked after each turn, for transports that are told of
+ * events in memory rather than by the system. `idle`: the loop has nothing else
+ * to do, and will sleep if nobody objects.
  */
 struct conduit_poller {
     struct conduit_poller *next;
-    enum conduit_poll (*poll)(struct conduit_poller *poller);
+    enum conduit_poll (*poll)(struct conduit_poller *poller, bool idle);
 };
 
 /* The context that a loop belongs to. */

@@ -5,8 +5,8 @@
 #include <conduit/tls.h>
 
 static int (*const calls[])(struct conduit_ctx *ctx) = {
-    conduit_register_tcp, conduit_register_unix, conduit_register_fd,
-    conduit_register_mem, CONDUIT_ENGINE_CALLS};
+    conduit_register_tcp, conduit_register_unix,  conduit_register_fd,
+    conduit_register_mem, conduit_register_vchan, CONDUIT_ENGINE_CALLS};
 
 int conduit_register_all(struct conduit_ctx *ctx)
 {

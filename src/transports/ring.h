@@ -132,7 +132,7 @@ struct cdt_ring_flow {
 };
 
 struct cdt_ring {
-    _Alignas(64) struct cdt_ring_flow in;
+    struct cdt_ring_flow in;
     struct cdt_ring_flow out;
     struct cdt_ring_page *page;
     const char *error;

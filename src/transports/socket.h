@@ -54,6 +54,18 @@ int cdt_errno_code(int number);
 /* Fails a connection with an errno; answers the code. */
 int cdt_socket_fail(struct cdt_socket *s, unsigned directions, int number);
 
+/*
+ * For connections that begin as a Unix socket, the first member of a structure
+ * of their own. Makes one that will connect to a path or @name once it is
+ * started, and then calls `then`, in place of opening it; its descriptor is not
+ * watched yet. 0 or CONDUIT_ENOMEM.
+ */
+int cdt_unix_dial_as(struct conduit_ctx *ctx,
+                     const struct conduit_conn_ops *ops, const char *path,
+                     const struct conduit_options *options,
+                     void (*then)(struct cdt_socket *s),
+                     struct conduit_conn **out, struct conduit_error *err);
+
 /* Begins to connect (socket_open.c), and what follows an event meanwhile. */
 int cdt_socket_start(struct conduit_conn *c);
 void cdt_socket_connect_event(struct cdt_socket *s);
@@ -68,12 +80,14 @@ int cdt_socket_watch(struct cdt_socket *s, bool write);
 
 /*
  * Makes a connection of a descriptor that is connected already; it is not
- * started. NULL: no memory, and the descriptor stays the caller's.
+ * started. `arg` is not used. NULL: no memory, and the descriptor stays the
+ * caller's.
  */
 struct conduit_conn *cdt_socket_accepted(struct conduit_ctx *ctx,
                                          const struct conduit_conn_ops *ops,
                                          int fd, const union cdt_sockaddr *peer,
-                                         const struct conduit_options *o);
+                                         const struct conduit_options *o,
+                                         void *arg);
 
 /* Options of a TCP socket; failing at them is harmless. */
 void cdt_socket_tune(int fd, const struct conduit_options *options);
@@ -84,6 +98,27 @@ socklen_t cdt_sockaddr_from(const struct conduit_addr *addr,
 void cdt_sockaddr_to(const union cdt_sockaddr *from, struct conduit_addr *out);
 /* From a path or @name; the length goes to *len. */
 void cdt_sockaddr_un(const char *name, union cdt_sockaddr *out, socklen_t *len);
+
+/* What is made of peers that were accepted. */
+struct cdt_accept_as {
+    const struct conduit_conn_ops *ops;
+    /* As cdt_socket_accepted(), with the argument below. */
+    struct conduit_conn *(*accepted)(struct conduit_ctx *ctx,
+                                     const struct conduit_conn_ops *ops, int fd,
+                                     const union cdt_sockaddr *peer,
+                                     const struct conduit_options *o,
+                                     void *arg);
+    void (*fini)(struct conduit_ctx *ctx, void *arg); /* at the end; or NULL */
+    void *arg;
+};
+
+/* Listens at a path or @name, like the transport "unix". On failure `arg` stays
+ * the caller's. */
+int cdt_unix_listen_as(struct conduit_listener *listener, const char *path,
+                       const struct conduit_options *options,
+                       const struct cdt_accept_as *as,
+                       struct conduit_acceptor **out,
+                       struct conduit_error *err);
 
 /* A transport's `listen` (socket_listen.c). */
 int cdt_tcp_listen(struct conduit_listener *listener,

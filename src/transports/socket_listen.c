@@ -24,7 +24,7 @@
 struct acceptor {
     struct conduit_acceptor base;
     struct conduit_ctx *ctx;
-    const struct conduit_conn_ops *ops;
+    struct cdt_accept_as as;
     struct conduit_options options;
     int fd;
     bool paused;
@@ -61,7 +61,7 @@ static void rested(struct conduit_timer *t)
 
 static void rest(struct acceptor *a, int number)
 {
-    conduit_log(a->ctx, CONDUIT_LOG_WARN, a->ops->name,
+    conduit_log(a->ctx, CONDUIT_LOG_WARN, a->as.ops->name,
                 "accepting rests for %d ms: %s (%d)", REST_MS, strerror(number),
                 number);
     a->resting = true;
@@ -100,7 +100,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
         }
         return; /* that peer is gone; the next may not be */
     }
-    c = cdt_socket_accepted(a->ctx, a->ops, got, &peer, &a->options);
+    c = a->as.accepted(a->ctx, a->as.ops, got, &peer, &a->options, a->as.arg);
     if (c == NULL) {
         (void)close(got);
         rest(a, ENOMEM);
@@ -147,6 +147,9 @@ static void accept_destroy(struct conduit_acceptor *base)
     conduit_timer_clear(&a->ctx->loop, &a->rest);
     remove_path(a);
     (void)close(a->fd);
+    if (a->as.fini != NULL) {
+        a->as.fini(a->ctx, a->as.arg);
+    }
     conduit_release(a->ctx, a);
 }
 
@@ -158,7 +161,7 @@ static const struct conduit_acceptor_ops acceptor_ops = {
 
 /* Watches a listening descriptor. It is taken on success only. */
 static int watch(struct conduit_listener *listener, int fd,
-                 const struct conduit_conn_ops *ops, const char *path,
+                 const struct cdt_accept_as *as, const char *path,
                  const struct conduit_options *options, struct acceptor **out)
 {
     struct conduit_ctx *ctx = conduit_listener_ctx(listener);
@@ -171,7 +174,7 @@ static int watch(struct conduit_listener *listener, int fd,
     a->base.ops = &acceptor_ops;
     a->base.listener = listener;
     a->ctx = ctx;
-    a->ops = ops;
+    a->as = *as;
     a->options = *options;
     a->fd = fd;
     a->rest.fire = rested;
@@ -249,6 +252,9 @@ static int tcp_open(const struct conduit_addr *addr, bool both,
     return fd;
 }
 
+static const struct cdt_accept_as as_tcp = {.ops = &cdt_tcp_ops,
+                                            .accepted = cdt_socket_accepted};
+
 int cdt_tcp_listen(struct conduit_listener *listener,
                    const struct conduit_endpoint *ep,
                    const struct conduit_options *options,
@@ -273,7 +279,7 @@ int cdt_tcp_listen(struct conduit_listener *listener,
     if (fd < 0) {
         return failed(err, layer, -1, "listening at", text);
     }
-    if (watch(listener, fd, &cdt_tcp_ops, "", options, &a) != 0) {
+    if (watch(listener, fd, &as_tcp, "", options, &a) != 0) {
         return no_memory(err, layer, fd);
     }
     *out = &a->base;
@@ -322,9 +328,9 @@ static void remove_stale(const char *path, const struct stat *was)
     }
 }
 
-static int bind_path(int fd, const char *path, struct conduit_error *err)
+static int bind_path(int fd, const char *path, const char *layer,
+                     struct conduit_error *err)
 {
-    const char *layer = cdt_unix_ops.name;
     union cdt_sockaddr name;
     struct stat st = {0};
     socklen_t len;
@@ -374,8 +380,8 @@ static int lock_folder(const char *path)
 }
 
 /* Binds and listens, with the mode that was asked for. */
-static int unix_open(int fd, const char *path, const struct conduit_options *o,
-                     struct conduit_error *err)
+static int unix_open(int fd, const char *path, const char *layer,
+                     const struct conduit_options *o, struct conduit_error *err)
 {
     int lock = path[0] == '/' ? lock_folder(path) : -1;
     int code;
@@ -383,14 +389,14 @@ static int unix_open(int fd, const char *path, const struct conduit_options *o,
     if (path[0] == '/' && o->unix_mode != 0) {
         (void)fchmod(fd, (mode_t)o->unix_mode); /* bind takes it from here */
     }
-    code = bind_path(fd, path, err);
+    code = bind_path(fd, path, layer, err);
     if (code == 0 && path[0] == '/' && o->unix_mode != 0 &&
         chmod(path, (mode_t)o->unix_mode) != 0) {
-        code = failed(err, cdt_unix_ops.name, -1, "setting the mode of", path);
+        code = failed(err, layer, -1, "setting the mode of", path);
         (void)unlink(path);
     }
     if (code == 0 && listen(fd, (int)o->backlog) != 0) {
-        code = failed(err, cdt_unix_ops.name, -1, "listening at", path);
+        code = failed(err, layer, -1, "listening at", path);
         if (path[0] == '/') {
             (void)unlink(path);
         }
@@ -401,33 +407,33 @@ static int unix_open(int fd, const char *path, const struct conduit_options *o,
     return code;
 }
 
-int cdt_unix_listen(struct conduit_listener *listener,
-                    const struct conduit_endpoint *ep,
-                    const struct conduit_options *options,
-                    struct conduit_acceptor **out, struct conduit_error *err)
+int cdt_unix_listen_as(struct conduit_listener *listener, const char *path,
+                       const struct conduit_options *options,
+                       const struct cdt_accept_as *as,
+                       struct conduit_acceptor **out, struct conduit_error *err)
 {
-    bool file = ep->name[0] == '/';
+    const char *layer = as->ops->name;
+    bool file = path[0] == '/';
     struct acceptor *a;
     struct stat st;
     int code;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
-        return failed(err, cdt_unix_ops.name, fd, "a socket for", ep->name);
+        return failed(err, layer, fd, "a socket for", path);
     }
-    code = unix_open(fd, ep->name, options, err);
+    code = unix_open(fd, path, layer, options, err);
     if (code != 0) {
         (void)close(fd);
         return code;
     }
-    if (watch(listener, fd, &cdt_unix_ops, file ? ep->name : "", options, &a) !=
-        0) {
+    if (watch(listener, fd, as, file ? path : "", options, &a) != 0) {
         if (file) {
-            (void)unlink(ep->name);
+            (void)unlink(path);
         }
-        return no_memory(err, cdt_unix_ops.name, fd);
+        return no_memory(err, layer, fd);
     }
-    if (file && lstat(ep->name, &st) == 0) {
+    if (file && lstat(path, &st) == 0) {
         a->dev = st.st_dev;
         a->ino = st.st_ino;
     }
@@ -435,7 +441,21 @@ int cdt_unix_listen(struct conduit_listener *listener,
     return 0;
 }
 
+int cdt_unix_listen(struct conduit_listener *listener,
+                    const struct conduit_endpoint *ep,
+                    const struct conduit_options *options,
+                    struct conduit_acceptor **out, struct conduit_error *err)
+{
+    static const struct cdt_accept_as as_unix = {
+        .ops = &cdt_unix_ops, .accepted = cdt_socket_accepted};
+
+    return cdt_unix_listen_as(listener, ep->name, options, &as_unix, out, err);
+}
+
 /* ---- inherited ---- */
+
+static const struct cdt_accept_as as_fd = {.ops = &cdt_fd_ops,
+                                           .accepted = cdt_socket_accepted};
 
 int cdt_fd_listen(struct conduit_listener *listener,
                   const struct conduit_endpoint *ep,
@@ -458,7 +478,7 @@ int cdt_fd_listen(struct conduit_listener *listener,
         fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
         return failed(err, "fd", -1, "non-blocking mode for", ep->name);
     }
-    if (watch(listener, fd, &cdt_fd_ops, "", options, &a) != 0) {
+    if (watch(listener, fd, &as_fd, "", options, &a) != 0) {
         return conduit_error_set(err, CONDUIT_ENOMEM, "fd", 0, "out of memory");
     }
     *out = &a->base;

@@ -24,6 +24,7 @@
 struct cdt_connecting {
     struct conduit_timer retry;
     struct cdt_socket *socket;
+    void (*then)(struct cdt_socket *s); /* in place of opening; or NULL */
     union cdt_sockaddr to;
     socklen_t len;
     struct conduit_options options;
@@ -126,9 +127,16 @@ void cdt_socket_connecting_free(struct cdt_socket *s)
 /* Open: from here on watched for input. 0 or a code. */
 static int connected(struct cdt_socket *s)
 {
-    int code = cdt_socket_watch(s, false);
+    void (*then)(struct cdt_socket * s) = s->is_connecting
+                                              ? s->u.connecting->then
+                                              : NULL;
+    int code = then == NULL ? cdt_socket_watch(s, false) : 0;
 
     cdt_socket_connecting_free(s);
+    if (then != NULL) {
+        then(s);
+        return 0;
+    }
     if (code == 0) {
         s->writable = true;
         conduit_conn_opened(&s->base);
@@ -260,18 +268,29 @@ static int tcp_dial(struct conduit_ctx *ctx, const struct conduit_endpoint *ep,
     return 0;
 }
 
-static int unix_dial(struct conduit_ctx *ctx, const struct conduit_endpoint *ep,
+int cdt_unix_dial_as(struct conduit_ctx *ctx,
+                     const struct conduit_conn_ops *ops, const char *path,
                      const struct conduit_options *options,
+                     void (*then)(struct cdt_socket *s),
                      struct conduit_conn **out, struct conduit_error *err)
 {
-    struct cdt_socket *s = new_connecting(ctx, &cdt_unix_ops, options, err);
+    struct cdt_socket *s = new_connecting(ctx, ops, options, err);
 
     if (s == NULL) {
         return CONDUIT_ENOMEM;
     }
-    cdt_sockaddr_un(ep->name, &s->u.connecting->to, &s->u.connecting->len);
+    cdt_sockaddr_un(path, &s->u.connecting->to, &s->u.connecting->len);
+    s->u.connecting->then = then;
     *out = &s->base;
     return 0;
+}
+
+static int unix_dial(struct conduit_ctx *ctx, const struct conduit_endpoint *ep,
+                     const struct conduit_options *options,
+                     struct conduit_conn **out, struct conduit_error *err)
+{
+    return cdt_unix_dial_as(ctx, &cdt_unix_ops, ep->name, options, NULL, out,
+                            err);
 }
 
 /* ---- descriptors that are connected already ---- */
@@ -279,11 +298,13 @@ static int unix_dial(struct conduit_ctx *ctx, const struct conduit_endpoint *ep,
 struct conduit_conn *cdt_socket_accepted(struct conduit_ctx *ctx,
                                          const struct conduit_conn_ops *ops,
                                          int fd, const union cdt_sockaddr *peer,
-                                         const struct conduit_options *o)
+                                         const struct conduit_options *o,
+                                         void *arg)
 {
     struct conduit_conn *c = conduit_conn_new(ctx, ops, NULL);
     struct cdt_socket *s = cdt_socket_of(c);
 
+    (void)arg;
     if (c == NULL) {
         return NULL;
     }
@@ -344,7 +365,7 @@ static int adopt(struct conduit_ctx *ctx, int fd,
     if (!set_flags(fd)) {
         return refuse_fd(fd, err, "cannot be made non-blocking");
     }
-    *out = cdt_socket_accepted(ctx, &cdt_fd_ops, fd, &peer, options);
+    *out = cdt_socket_accepted(ctx, &cdt_fd_ops, fd, &peer, options, NULL);
     if (*out == NULL) {
         return conduit_error_set(err, CONDUIT_ENOMEM, "fd", 0, "out of memory");
     }

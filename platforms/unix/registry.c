@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: ISC */
+/* The registry of names, and users; see registry.h. */
+#include "registry.h"
+
+#include "core.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LAYER "vchan"
+#define SHARED "/run/conduit"
+#define GROUPS_MAX 256
+
+typedef char folder_text[sizeof(((struct cdt_place *)NULL)->path)];
+
+/* ---- folders ------------------------------------------------------------ */
+
+static int too_long(struct conduit_error *err)
+{
+    return conduit_error_set(err, CONDUIT_ELIMIT, LAYER, 0,
+                             "the path of the registry's socket is longer "
+                             "than %zu bytes",
+                             sizeof(folder_text) - 1);
+}
+
+static int write_text(folder_text out, struct conduit_error *err,
+                      const char *format, ...) CONDUIT_PRINTF(3, 4);
+
+static int write_text(folder_text out, struct conduit_error *err,
+                      const char *format, ...)
+{
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(out, sizeof(folder_text), format, args);
+    va_end(args);
+    return n >= 0 && (size_t)n < sizeof(folder_text) ? 0 : too_long(err);
+}
+
+static int user_folder(uid_t uid, folder_text out, struct conduit_error *err)
+{
+    return write_text(out, err, SHARED "/%lu", (unsigned long)uid);
+}
+
+static int own_folder(struct conduit_ctx *ctx, folder_text out,
+                      struct conduit_error *err)
+{
+    const char *dir = conduit_ctx_env(ctx, "CONDUIT_RUNTIME_DIR");
+
+    if (dir != NULL && dir[0] != '\0') {
+        return write_text(out, err, "%s", dir);
+    }
+    dir = conduit_ctx_env(ctx, "XDG_RUNTIME_DIR");
+    if (dir != NULL && dir[0] != '\0') {
+        return write_text(out, err, "%s/conduit", dir);
+    }
+    return user_folder(geteuid(), out, err);
+}
+
+static int bad_folder(const char *path, const char *why,
+                      struct conduit_error *err)
+{
+    return conduit_error_set(err, CONDUIT_EACCESS, LAYER, 0,
+                             "the registry's folder %s %s", path, why);
+}
+
+/* Whether a folder is a user's alone. ENOENT: there is none. */
+static int check_folder(const char *path, uid_t owner, bool others,
+                        struct conduit_error *err)
+{
+    struct stat st;
+
+    if (lstat(path, &st) != 0) {
+        int number = errno;
+
+        return conduit_error_set(
+            err, number == ENOENT ? CONDUIT_ENOENT : CONDUIT_EACCESS, LAYER,
+            number, "the registry's folder %s: %s", path, strerror(number));
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        return bad_folder(path, "is no folder", err);
+    }
+    if (st.st_uid != owner) {
+        return bad_folder(path, "belongs to somebody else", err);
+    }
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return bad_folder(path, "can be written to by others", err);
+    }
+    if (others && (st.st_mode & S_IXOTH) == 0) {
+        return bad_folder(path, "cannot be entered by the users who were named",
+                          err);
+    }
+    return 0;
+}
+
+static int make_folder(const char *path, bool others, struct conduit_error *err)
+{
+    if (geteuid() == 0 && strncmp(path, SHARED "/", strlen(SHARED "/")) == 0 &&
+        mkdir(SHARED, 0755) == 0) {
+        (void)chmod(SHARED, 0755); /* whatever the umask */
+    }
+    if (mkdir(path, 0700) == 0) {
+        if (others) {
+            (void)chmod(path, 0711);
+        }
+        return 0;
+    }
+    if (errno == EEXIST) {
+        return 0;
+    }
+    return conduit_error_set(err, CONDUIT_EACCESS, LAYER, errno,
+                             "cannot make the registry's folder %s: %s (set "
+                             "CONDUIT_RUNTIME_DIR, or have root make it)",
+                             path, strerror(errno));
+}
+
+int cdt_registry_place(struct conduit_ctx *ctx, const char *name, bool others,
+                       struct cdt_place *out, struct conduit_error *err)
+{
+    folder_text folder;
+    struct conduit_error missing = {0};
+    int code = own_folder(ctx, folder, err);
+
+    if (code != 0) {
+        return code;
+    }
+    code = check_folder(folder, geteuid(), others, &missing);
+    if (code == CONDUIT_ENOENT) {
+        code = make_folder(folder, others, err);
+        if (code == 0) {
+            code = check_folder(folder, geteuid(), others, err);
+        }
+    } else if (code != 0 && err != NULL) {
+        *err = missing;
+    }
+    out->owner = geteuid();
+    return code == 0 ? write_text(out->path, err, "%s/%s", folder, name) : code;
+}
+
+/* ---- looking up --------------------------------------------------------- */
+
+/* The user of a name or number; false: there is none. */
+static bool find_user(const char *name, uid_t *uid)
+{
+    char buf[4096];
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char *end;
+    unsigned long number = strtoul(name, &end, 10);
+
+    if (name[0] >= '0' && name[0] <= '9' && *end == '\0' &&
+        number < (uid_t)-1) {
+        *uid = (uid_t)number;
+        return true;
+    }
+    if (getpwnam_r(name, &entry, buf, sizeof buf, &found) != 0 ||
+        found == NULL) {
+        return false;
+    }
+    *uid = entry.pw_uid;
+    return true;
+}
+
+/* A name within a folder: 0, EREFUSED for nobody, or why it does not count. */
+static int find_in(const char *folder, uid_t owner, const char *name,
+                   struct cdt_place *out, struct conduit_error *err)
+{
+    struct stat st;
+    int code = check_folder(folder, owner, false, err);
+
+    if (code == 0) {
+        code = write_text(out->path, err, "%s/%s", folder, name);
+    }
+    if (code == 0 && (lstat(out->path, &st) != 0 || !S_ISSOCK(st.st_mode))) {
+        code = CONDUIT_ENOENT;
+    }
+    if (code == CONDUIT_ENOENT) {
+        return conduit_error_set(err, CONDUIT_EREFUSED, LAYER, 0,
+                                 "nobody has registered %s in %s", name,
+                                 folder);
+    }
+    out->owner = owner;
+    return code;
+}
+
+static int find_of_user(const char *text, const char *at, struct cdt_place *out,
+                        struct conduit_error *err)
+{
+    folder_text folder;
+    char user[64];
+    uid_t uid;
+    int code;
+
+    (void)snprintf(user, sizeof user, "%.*s", (int)(at - text), text);
+    if ((size_t)(at - text) >= sizeof user || !find_user(user, &uid)) {
+        return conduit_error_set(err, CONDUIT_ENAME, LAYER, 0,
+                                 "there is no user %s", user);
+    }
+    code = user_folder(uid, folder, err);
+    return code == 0 ? find_in(folder, uid, at + 1, out, err) : code;
+}
+
+int cdt_registry_find(struct conduit_ctx *ctx, const char *name,
+                      struct cdt_place *out, struct conduit_error *err)
+{
+    const char *at = strchr(name, '@');
+    struct conduit_error ignored;
+    folder_text folder;
+    int code;
+
+    if (at != NULL) {
+        return find_of_user(name, at, out, err);
+    }
+    code = own_folder(ctx, folder, err);
+    if (code == 0) {
+        code = find_in(folder, geteuid(), name, out, err);
+    }
+    if (code == CONDUIT_EREFUSED && user_folder(0, folder, &ignored) == 0 &&
+        find_in(folder, 0, name, out, &ignored) == 0) {
+        return 0;
+    }
+    return code;
+}
+
+/* ---- users -------------------------------------------------------------- */
+
+struct entry {
+    bool group;
+    uint32_t id;
+};
+
+struct cdt_users {
+    size_t count;
+    struct entry entries[];
+};
+
+static bool find_group(const char *name, uint32_t *gid)
+{
+    char buf[16384];
+    struct group entry;
+    struct group *found = NULL;
+
+    if (getgrnam_r(name, &entry, buf, sizeof buf, &found) != 0 ||
+        found == NULL) {
+        return false;
+    }
+    *gid = entry.gr_gid;
+    return true;
+}
+
+struct cdt_users *cdt_users_new(struct conduit_ctx *ctx,
+                                const char *const *names,
+                                struct conduit_error *err)
+{
+    struct cdt_users *users;
+    size_t n = 0;
+
+    while (names != NULL && names[n] != NULL) {
+        n++;
+    }
+    users = conduit_alloc(ctx, sizeof *users + n * sizeof users->entries[0]);
+    if (users == NULL) {
+        (void)conduit_error_set(err, CONDUIT_ENOMEM, LAYER, 0, "out of memory");
+        return NULL;
+    }
+    users->count = n;
+    for (size_t i = 0; i < n; i++) {
+        struct entry *e = &users->entries[i];
+
+        e->group = names[i][0] == '@';
+        if (e->group ? !find_group(names[i] + 1, &e->id)
+                     : !find_user(names[i], &e->id)) {
+            (void)conduit_error_set(
+                err, CONDUIT_ENAME, LAYER, 0, "there is no %s %s",
+                e->group ? "group" : "user", names[i] + e->group);
+            conduit_release(ctx, users);
+            return NULL;
+        }
+    }
+    return users;
+}
+
+/* Whether the peer is in a group; it may be in many. */
+static bool in_group(int fd, uint32_t gid, const struct ucred *cred)
+{
+    gid_t groups[GROUPS_MAX];
+    socklen_t size = sizeof groups;
+
+    if (cred->gid == gid) {
+        return true;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < size / sizeof groups[0]; i++) {
+        if (groups[i] == gid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool cdt_users_admit(const struct cdt_users *users, int fd)
+{
+    struct ucred cred;
+    socklen_t size = sizeof cred;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) != 0) {
+        return false;
+    }
+    if (cred.uid == geteuid() || cred.uid == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < users->count; i++) {
+        const struct entry *e = &users->entries[i];
+
+        if (e->group ? in_group(fd, e->id, &cred) : e->id == cred.uid) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: ISC */
+/* Memory shared with another process; see shared.h. */
+#include "shared.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* Without F_SEAL_SHRINK a peer could cut the memory off, without F_SEAL_SEAL
+ * forbid our writing before we map it. */
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+int cdt_shared_make(size_t size)
+{
+    int fd = memfd_create("conduit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0) {
+        return -1;
+    }
+    if (ftruncate(fd, (off_t)size) != 0 || fcntl(fd, F_ADD_SEALS, SEALS) != 0) {
+        int number = errno;
+
+        (void)close(fd);
+        errno = number;
+        return -1;
+    }
+    return fd;
+}
+
+const char *cdt_shared_check(int fd, size_t size)
+{
+    struct statfs fs;
+    struct stat st;
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    if (seals < 0 || fstat(fd, &st) != 0 || fstatfs(fd, &fs) != 0) {
+        return "the peer's descriptor is no shared memory";
+    }
+    if ((seals & SEALS) != SEALS) {
+        return "the peer's memory is not sealed";
+    }
+    if (fs.f_type != TMPFS_MAGIC) {
+        return "the peer's memory is of a kind that may vanish";
+    }
+    if (st.st_size < 0 || (size_t)st.st_size != size) {
+        return "the peer's memory is not as large as it said";
+    }
+    return NULL;
+}
+
+bool cdt_shared_map_page(struct cdt_shared *m, int fd)
+{
+    void *page = mmap(NULL, CDT_RING_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+                      fd, 0);
+
+    m->page = page != MAP_FAILED ? page : NULL;
+    return m->page != NULL;
+}
+
+/* Maps n bytes of the file twice in a row; NULL: errno. */
+static void *map_twice(int fd, size_t offset, size_t n)
+{
+    char *room = mmap(NULL, 2 * n, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (room == MAP_FAILED) {
+        return NULL;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (mmap(room + i * n, n, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_FIXED, fd, (off_t)offset) == MAP_FAILED) {
+            int number = errno;
+
+            (void)munmap(room, 2 * n);
+            errno = number;
+            return NULL;
+        }
+    }
+    return room;
+}
+
+bool cdt_shared_map_rings(struct cdt_shared *m, int fd,
+                          const struct cdt_ring_layout *layout,
+                          struct cdt_ring_memory *out)
+{
+    out->page = m->page;
+    for (unsigned i = 0; i < 2; i++) {
+        enum cdt_ring_way way = (enum cdt_ring_way)i;
+        size_t offset = cdt_ring_offset(layout, way);
+
+        if (cdt_ring_own_bytes(layout, way) == 0) {
+            out->ring[i].data = (char *)m->page + offset;
+            out->ring[i].mirrored = false;
+            continue;
+        }
+        m->ring[i].size = cdt_ring_size(layout, way);
+        m->ring[i].data = map_twice(fd, offset, m->ring[i].size);
+        if (m->ring[i].data == NULL) {
+            return false;
+        }
+        out->ring[i].data = m->ring[i].data;
+        out->ring[i].mirrored = true;
+    }
+    return true;
+}
+
+void cdt_shared_unmap(struct cdt_shared *m)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (m->ring[i].data != NULL) {
+            (void)munmap(m->ring[i].data, 2 * m->ring[i].size);
+            m->ring[i].data = NULL;
+        }
+    }
+    if (m->page != NULL) {
+        (void)munmap(m->page, CDT_RING_PAGE);
+        m->page = NULL;
+    }
+}

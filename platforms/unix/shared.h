@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Memory shared with another process: a sealed memfd, made by the server and
+ * checked by the client, for else a peer could take the memory away under a
+ * side that is reading it (SIGBUS). Its first page controls two rings, each of
+ * which is mapped twice in a row, so that what is in it never wraps.
+ */
+#ifndef CDT_UNIX_SHARED_H
+#define CDT_UNIX_SHARED_H
+
+#include "transports/ring.h"
+
+struct cdt_shared {
+    void *page;
+    struct {
+        void *data; /* twice `size` bytes; NULL where it is in the page */
+        size_t size;
+    } ring[2];
+};
+
+/* A descriptor of so many bytes; -1 and errno. */
+int cdt_shared_make(size_t size);
+
+/* NULL, or why a peer's descriptor is not what it should be; `size` is what the
+ * peer said, and `total` what the layout needs is checked against it later. */
+const char *cdt_shared_check(int fd, size_t size);
+
+/* Maps the page alone; false: errno. */
+bool cdt_shared_map_page(struct cdt_shared *m, int fd);
+/* Then the rings of a layout that was checked; false: errno. */
+bool cdt_shared_map_rings(struct cdt_shared *m, int fd,
+                          const struct cdt_ring_layout *layout,
+                          struct cdt_ring_memory *out);
+void cdt_shared_unmap(struct cdt_shared *m);
+
+#endif
