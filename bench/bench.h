@@ -38,15 +38,27 @@ void bench_line(const char *name, double conduit, double peer, double ratio,
  * One measurement: `rounds` messages of `size` bytes from this process to a
  * forked one. Answers seconds.
  */
+enum bench_use {
+    BENCH_UNUSED,  /* they are moved, and that is all */
+    BENCH_COPIED,  /* made in a buffer, moved, and looked at in a buffer */
+    BENCH_IN_PLACE /* made and looked at where they lie, if that can be done */
+};
+
 struct bench_job {
     const struct bench_transport *transport;
     size_t size;
     long rounds;
     bool echo; /* each message is sent back before the next; else one way */
+    enum bench_use use; /* one way: what becomes of a message's bytes */
 };
 
 double bench_run_conduit(const struct bench_job *job);
 double bench_run_bare(const struct bench_job *job);
+
+/* The same through a pipe, and through a ring of memory with nothing around
+ * it, one way or as an echo (the ring; it never sleeps). */
+double bench_run_pipe(const struct bench_job *job);
+double bench_run_ring(const struct bench_job *job);
 
 /* Runs both by turns, `repeats` times each; the medians of their seconds. */
 void bench_compare(const struct bench_job *job, int repeats, double *conduit,

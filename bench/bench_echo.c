@@ -14,8 +14,10 @@ int main(void)
 
     for (t = 0; t < 2; t++) {
         for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-            struct bench_job job = {&bench_transports[t], sizes[i],
-                                    sizes[i] > 4096 ? 4000 : 10000, true};
+            struct bench_job job = {.transport = &bench_transports[t],
+                                    .size = sizes[i],
+                                    .rounds = sizes[i] > 4096 ? 4000 : 10000,
+                                    .echo = true};
             double conduit;
             double bare;
             char name[64];

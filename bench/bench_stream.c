@@ -15,8 +15,9 @@ int main(void)
 
     for (t = 0; t < 2; t++) {
         for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-            struct bench_job job = {&bench_transports[t], sizes[i],
-                                    1000000000L / (long)sizes[i], false};
+            struct bench_job job = {.transport = &bench_transports[t],
+                                    .size = sizes[i],
+                                    .rounds = 1000000000L / (long)sizes[i]};
             double gigabits = 8e-9 * (double)sizes[i];
             double conduit;
             double bare;

@@ -17,9 +17,10 @@ struct side {
     struct conduit_ctx *ctx;
     const struct bench_job *job;
     char *buf;
-    size_t got; /* bytes of the message that is being read */
-    size_t put; /* bytes of the message that is being written */
-    long left;  /* messages */
+    uint64_t taken; /* of a stream */
+    size_t got;     /* bytes of the message that is being read */
+    size_t put;     /* bytes of the message that is being written */
+    long left;      /* messages */
     double begin;
     double end;
 };
@@ -30,7 +31,7 @@ static struct conduit_ctx *new_context(void)
     struct conduit_ctx *ctx;
 
     if (conduit_unix_new(NULL, NULL, &ctx, &err) != 0 ||
-        conduit_register_tcp(ctx) != 0 || conduit_register_unix(ctx) != 0) {
+        conduit_register_all(ctx) != 0) {
         bench_die("no context");
     }
     return ctx;
@@ -58,18 +59,76 @@ static bool send_back(struct side *s, struct conduit_conn *c)
     return true;
 }
 
-/* Echo: a read for each event, as on the bare side; else all there is. */
+/* The sum of bytes, for which each of them is looked at. */
+static uint64_t sum_of(const uint8_t *at, size_t n)
+{
+    uint64_t sum = 0;
+    uint64_t word;
+
+    for (; n >= sizeof word; at += sizeof word, n -= sizeof word) {
+        memcpy(&word, at, sizeof word);
+        sum += word;
+    }
+    return sum;
+}
+
+static volatile uint64_t sink;
+
+/* A message's bytes as they lie there, or by way of a buffer. */
+static long take(struct side *s, struct conduit_conn *c)
+{
+    struct conduit_win win;
+    long n;
+
+    if (s->job->use != BENCH_IN_PLACE) {
+        n = conduit_conn_read(c, s->buf, s->job->size);
+        if (n > 0 && s->job->use == BENCH_COPIED) {
+            sink += sum_of((uint8_t *)s->buf, (size_t)n);
+        }
+        return n;
+    }
+    n = conduit_conn_peek(c, &win);
+    if (n > 0) {
+        sink += sum_of(win.seg[0].data, win.seg[0].size) +
+                sum_of(win.seg[1].data, win.seg[1].size);
+        conduit_conn_consume(c, (size_t)n);
+    }
+    return n;
+}
+
+static void serve_stream(struct side *s, struct conduit_conn *c)
+{
+    uint64_t all = (uint64_t)s->job->size * (uint64_t)s->job->rounds;
+    long n;
+
+    while ((n = take(s, c)) > 0) {
+        s->taken += (uint64_t)n;
+    }
+    if (n != CONDUIT_AGAIN) {
+        stop(s, c);
+        return;
+    }
+    if (s->taken == all) {
+        s->taken++;
+        (void)conduit_conn_write(c, "x", 1);
+    }
+    conduit_conn_want(c, CONDUIT_READ);
+}
+
+/* Echo: a read for each event, as on the bare side. */
 static void serve(void *arg, struct conduit_conn *c, unsigned events)
 {
     struct side *s = arg;
-    long n = CONDUIT_AGAIN;
+    long n;
 
+    if (!s->job->echo) {
+        serve_stream(s, c);
+        return;
+    }
     if ((events & CONDUIT_WRITE) != 0 && !send_back(s, c)) {
         return;
     }
-    do {
-        n = conduit_conn_read(c, s->buf, s->job->size);
-    } while (n > 0 && !s->job->echo);
+    n = conduit_conn_read(c, s->buf, s->job->size);
     if (n > 0) {
         s->got = (size_t)n;
         s->put = (size_t)n;
@@ -113,31 +172,50 @@ static void run_server(const struct bench_job *job, int out)
 
 /* ---- the measuring side ---- */
 
+/* Part of a message, which is made where it goes to, or copied there. */
+static long give(struct side *s, struct conduit_conn *c)
+{
+    size_t left = s->job->size - s->put;
+    struct conduit_win win;
+    long n;
+
+    if (s->job->use != BENCH_IN_PLACE) {
+        if (s->job->use == BENCH_COPIED && s->put == 0) {
+            memset(s->buf, (int)s->left, s->job->size);
+        }
+        return conduit_conn_write(c, s->buf + s->put, left);
+    }
+    n = conduit_conn_reserve(c, &win);
+    if (n > 0) {
+        n = win.seg[0].size < left ? (long)win.seg[0].size : (long)left;
+        memset(win.seg[0].data, (int)s->left, (size_t)n);
+        conduit_conn_commit(c, (size_t)n);
+    }
+    return n;
+}
+
 static void drive_stream(void *arg, struct conduit_conn *c, unsigned events)
 {
     struct side *s = arg;
-    size_t size = s->job->size;
     long n;
 
     while (s->left > 0) {
-        n = conduit_conn_write(c, s->buf + s->put, size - s->put);
+        n = give(s, c);
         if (n < 0) {
             return;
         }
         s->put += (size_t)n;
-        if (s->put == size) {
+        if (s->put == s->job->size) {
             s->put = 0;
             s->left--;
         }
     }
-    if (s->left == 0) {
-        s->left = -1;
-        (void)conduit_conn_finish(c, false);
-        conduit_conn_want(c, CONDUIT_READ);
-    } else if ((events & CONDUIT_READ) != 0 &&
-               conduit_conn_read(c, s->buf, size) != CONDUIT_AGAIN) {
+    if ((events & CONDUIT_READ) != 0 &&
+        conduit_conn_read(c, s->buf, 1) != CONDUIT_AGAIN) {
         s->end = bench_now(); /* the peer has read all of it */
         stop(s, c);
+    } else {
+        conduit_conn_want(c, CONDUIT_READ);
     }
 }
 
