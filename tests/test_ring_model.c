@@ -4,8 +4,8 @@
  * far each direction was written and read, how far the other side was shown,
  * and who asked to be woken. A failure names the seed.
  */
-#include "unix_ring_pair.h"
 #include "support.h"
+#include "unix_ring_pair.h"
 
 #include <inttypes.h>
 

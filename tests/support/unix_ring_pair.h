@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Both sides of a shared ring in one process, with guard pages around. */
-#ifndef TESTS_RING_PAIR_H
-#define TESTS_RING_PAIR_H
+#ifndef TESTS_UNIX_RING_PAIR_H
+#define TESTS_UNIX_RING_PAIR_H
 
 #include "transports/ring.h"
 
