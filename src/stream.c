@@ -221,9 +221,13 @@ long conduit_conn_writev(struct conduit_conn *conn,
 
 long conduit_conn_write(struct conduit_conn *conn, const void *buf, size_t n)
 {
-    struct conduit_seg seg = {buf, n};
+    const struct conduit_seg seg = {buf, n};
+    long done = n == 0 || n > LONG_MAX ? CONDUIT_EINVAL : write_gate(conn);
 
-    return conduit_conn_writev(conn, &seg, 1);
+    if (done == 0) {
+        done = write_done(conn, conn->ops->writev(conn, &seg, 1));
+    }
+    return done;
 }
 
 long conduit_conn_lend(struct conduit_conn *conn, const void *data, size_t n,

@@ -121,6 +121,17 @@ static void vchan_commit(struct conduit_conn *c, size_t n)
     cdt_vchan_commit(vchan_of(c), n);
 }
 
+static long vchan_read(struct conduit_conn *c, void *buf, size_t n)
+{
+    return cdt_vchan_read(vchan_of(c), buf, n);
+}
+
+static long vchan_writev(struct conduit_conn *c, const struct conduit_seg *seg,
+                         unsigned count)
+{
+    return cdt_vchan_writev(vchan_of(c), seg, count);
+}
+
 static int vchan_flush(struct conduit_conn *c)
 {
     return cdt_vchan_flush(vchan_of(c));
@@ -198,8 +209,8 @@ const struct conduit_conn_ops cdt_vchan_ops = {
     .consume = vchan_consume,
     .reserve = vchan_reserve,
     .commit = vchan_commit,
-    .read = conduit_default_read,
-    .writev = conduit_default_writev,
+    .read = vchan_read,
+    .writev = vchan_writev,
     .lend = conduit_default_lend,
     .flush = vchan_flush,
     .finish = vchan_finish,

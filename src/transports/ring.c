@@ -12,6 +12,8 @@
  */
 #include "ring.h"
 
+#include <string.h>
+
 /* A side reads the ring that has its own number, and sleeps by that notify
  * byte; a liveness byte has the number of the ring that its owner writes. */
 static unsigned in_of(const struct cdt_ring *r)
@@ -195,7 +197,8 @@ static void move(struct cdt_ring_flow *f, size_t n)
     }
 }
 
-long cdt_ring_peek(struct cdt_ring *r, struct conduit_win *win)
+/* What can be read, or what to answer. */
+static long readable(struct cdt_ring *r)
 {
     if (ready(r) == 0) {
         look(r);
@@ -206,8 +209,44 @@ long cdt_ring_peek(struct cdt_ring *r, struct conduit_win *win)
         }
         return r->peer == CDT_RING_GONE ? CONDUIT_END : CONDUIT_AGAIN;
     }
-    fill_window(&r->in, ready(r), win);
     return (long)ready(r);
+}
+
+long cdt_ring_peek(struct cdt_ring *r, struct conduit_win *win)
+{
+    long n = readable(r);
+
+    if (n > 0) {
+        fill_window(&r->in, (uint32_t)n, win);
+    }
+    return n;
+}
+
+/* Bytes that lie in a row from an index on, n at most. */
+static size_t in_a_row(const struct cdt_ring_flow *f, uint32_t at, size_t n)
+{
+    size_t most = f->size - (at & (f->size - 1));
+
+    return f->mirrored || n < most ? n : most;
+}
+
+long cdt_ring_read(struct cdt_ring *r, void *buf, size_t n)
+{
+    const struct cdt_ring_flow *f = &r->in;
+    long there = readable(r);
+    size_t first;
+
+    if (there <= 0) {
+        return there;
+    }
+    n = n < (size_t)there ? n : (size_t)there;
+    first = in_a_row(f, f->at, n);
+    memcpy(buf, f->data + (f->at & (f->size - 1)), first);
+    if (first < n) {
+        memcpy((uint8_t *)buf + first, f->data, n - first);
+    }
+    cdt_ring_consume(r, n);
+    return (long)n;
 }
 
 void cdt_ring_consume(struct cdt_ring *r, size_t n)
@@ -218,7 +257,8 @@ void cdt_ring_consume(struct cdt_ring *r, size_t n)
     }
 }
 
-long cdt_ring_reserve(struct cdt_ring *r, struct conduit_win *win)
+/* What can be written, or what to answer. */
+static long writable(struct cdt_ring *r)
 {
     if (room(r) == 0) {
         look(r);
@@ -226,11 +266,45 @@ long cdt_ring_reserve(struct cdt_ring *r, struct conduit_win *win)
     if (r->over) {
         return r->error != NULL ? CONDUIT_EPROTO : CONDUIT_EPIPE;
     }
-    if (room(r) == 0) {
-        return CONDUIT_AGAIN;
+    return room(r) == 0 ? CONDUIT_AGAIN : (long)room(r);
+}
+
+long cdt_ring_reserve(struct cdt_ring *r, struct conduit_win *win)
+{
+    long n = writable(r);
+
+    if (n > 0) {
+        fill_window(&r->out, (uint32_t)n, win);
     }
-    fill_window(&r->out, room(r), win);
-    return (long)room(r);
+    return n;
+}
+
+long cdt_ring_write(struct cdt_ring *r, const struct conduit_seg *seg,
+                    unsigned count)
+{
+    const struct cdt_ring_flow *f = &r->out;
+    long most = writable(r);
+    size_t done = 0;
+
+    for (unsigned i = 0; i < count && (long)done < most; i++) {
+        uint32_t at = f->at + (uint32_t)done;
+        size_t left = (size_t)most - done;
+        size_t n = seg[i].size < left ? seg[i].size : left;
+        size_t first = in_a_row(f, at, n);
+
+        if (n > 0) {
+            memcpy(f->data + (at & (f->size - 1)), seg[i].data, first);
+        }
+        if (first < n) {
+            memcpy(f->data, (const uint8_t *)seg[i].data + first, n - first);
+        }
+        done += n;
+    }
+    if (most <= 0) {
+        return most;
+    }
+    cdt_ring_commit(r, done);
+    return (long)done;
 }
 
 void cdt_ring_commit(struct cdt_ring *r, size_t n)

@@ -191,6 +191,11 @@ long cdt_ring_reserve(struct cdt_ring *r, struct conduit_win *win);
 /* The first n bytes of it are filled; n is no more than reserve answered. */
 void cdt_ring_commit(struct cdt_ring *r, size_t n);
 
+/* The same by copying: how many bytes went, or what peek and reserve answer. */
+long cdt_ring_read(struct cdt_ring *r, void *buf, size_t n);
+long cdt_ring_write(struct cdt_ring *r, const struct conduit_seg *seg,
+                    unsigned count);
+
 /*
  * Shows the peer all that was consumed and committed, which until then it sees
  * in parts of an eighth of the ring. Whether the caller has to wake it. Costs a

@@ -239,18 +239,19 @@ static long broken(struct cdt_vchan *v)
     return CONDUIT_EPROTO;
 }
 
-long cdt_vchan_peek(struct cdt_vchan *v, struct conduit_win *win)
+/* What the ring said of reading, as the connection says it. */
+static long reading(struct cdt_vchan *v, long n)
 {
-    long n;
-
-    if (!v->attached) {
-        return CONDUIT_AGAIN;
-    }
-    n = cdt_ring_peek(&v->ring, win);
     if (n == CONDUIT_AGAIN && v->lost) {
         return CONDUIT_ETRUNCATED;
     }
     return n == CONDUIT_EPROTO ? broken(v) : n;
+}
+
+long cdt_vchan_peek(struct cdt_vchan *v, struct conduit_win *win)
+{
+    return v->attached ? reading(v, cdt_ring_peek(&v->ring, win))
+                       : CONDUIT_AGAIN;
 }
 
 void cdt_vchan_consume(struct cdt_vchan *v, size_t n)
@@ -258,23 +259,45 @@ void cdt_vchan_consume(struct cdt_vchan *v, size_t n)
     cdt_ring_consume(&v->ring, n);
 }
 
-long cdt_vchan_reserve(struct cdt_vchan *v, struct conduit_win *win)
+long cdt_vchan_read(struct cdt_vchan *v, void *buf, size_t n)
 {
-    long n;
+    return v->attached ? reading(v, cdt_ring_read(&v->ring, buf, n))
+                       : CONDUIT_AGAIN;
+}
 
+/* Whether writing can be tried at all: 0, or what to answer. */
+static long write_gate(const struct cdt_vchan *v)
+{
     if (!v->attached) {
         return CONDUIT_AGAIN;
     }
-    if (v->lost) {
-        return CONDUIT_EPIPE;
+    return v->lost ? CONDUIT_EPIPE : 0;
+}
+
+long cdt_vchan_reserve(struct cdt_vchan *v, struct conduit_win *win)
+{
+    long n = write_gate(v);
+
+    if (n == 0) {
+        n = cdt_ring_reserve(&v->ring, win);
     }
-    n = cdt_ring_reserve(&v->ring, win);
     return n == CONDUIT_EPROTO ? broken(v) : n;
 }
 
 void cdt_vchan_commit(struct cdt_vchan *v, size_t n)
 {
     cdt_ring_commit(&v->ring, n);
+}
+
+long cdt_vchan_writev(struct cdt_vchan *v, const struct conduit_seg *seg,
+                      unsigned count)
+{
+    long n = write_gate(v);
+
+    if (n == 0) {
+        n = cdt_ring_write(&v->ring, seg, count);
+    }
+    return n == CONDUIT_EPROTO ? broken(v) : n;
 }
 
 /* What the peer can see is delivered. */

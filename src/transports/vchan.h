@@ -75,6 +75,9 @@ long cdt_vchan_peek(struct cdt_vchan *v, struct conduit_win *win);
 void cdt_vchan_consume(struct cdt_vchan *v, size_t n);
 long cdt_vchan_reserve(struct cdt_vchan *v, struct conduit_win *win);
 void cdt_vchan_commit(struct cdt_vchan *v, size_t n);
+long cdt_vchan_read(struct cdt_vchan *v, void *buf, size_t n);
+long cdt_vchan_writev(struct cdt_vchan *v, const struct conduit_seg *seg,
+                      unsigned count);
 int cdt_vchan_flush(struct cdt_vchan *v);
 int cdt_vchan_finish(struct cdt_vchan *v, bool full);
 unsigned cdt_vchan_want(struct cdt_vchan *v, unsigned events);
