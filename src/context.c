@@ -147,6 +147,7 @@ int conduit_ctx_new(struct conduit_platform *platform,
         ctx->log = options->log;
         ctx->log_arg = options->log_arg;
         ctx->log_level = options->log_level;
+        ctx->spin_us = options->spin_us;
     }
     net = platform->ops->env(platform, "CONDUIT_NET");
     (void)snprintf(ctx->net, sizeof ctx->net, "%s",

@@ -227,6 +227,7 @@ struct conduit_ctx {
     conduit_log_fn *log;
     void *log_arg;
     enum conduit_log_level log_level;
+    int spin_us; /* as the options have it */
     const struct conduit_transport *transports[CDT_SCHEMES_MAX];
     const struct conduit_filter *filters[CDT_SCHEMES_MAX];
     size_t transport_count;

@@ -50,6 +50,11 @@ struct conduit_ctx_options {
     conduit_log_fn *log;                /* default: the platform's (stderr) */
     void *log_arg;
     enum conduit_log_level log_level; /* what is logged; default: errors */
+    /* Transports over shared memory: microseconds for which they look for the
+     * peer's answer before they sleep; negative: not at all. Default: what
+     * CONDUIT_VCHAN_SPIN_US of the environment says, else 50; 0 where there is
+     * one processor. */
+    int spin_us;
 };
 
 /*

@@ -8,7 +8,6 @@
 #include <conduit/unix.h>
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,24 +53,28 @@ static void relax(void)
 #endif
 }
 
-/* How long to look before sleeping. With one CPU the peer cannot run meanwhile.
- */
-static uint64_t spin_ns(struct conduit_ctx *ctx)
+/* What the program says, or the environment. */
+static uint64_t wanted_spin_us(struct conduit_ctx *ctx)
 {
     const char *text = conduit_ctx_env(ctx, "CONDUIT_VCHAN_SPIN_US");
-    unsigned long us = SPIN_US;
-    cpu_set_t cpus;
+    unsigned long us;
     char *end;
 
-    if (text != NULL && text[0] >= '0' && text[0] <= '9') {
-        us = strtoul(text, &end, 10);
-        us = *end == '\0' && us <= SPIN_US_MAX ? us : SPIN_US;
+    if (ctx->spin_us != 0) {
+        return ctx->spin_us > 0 ? (uint64_t)ctx->spin_us : 0;
     }
-    if (sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) < 2 &&
-        sysconf(_SC_NPROCESSORS_ONLN) < 2) {
-        return 0;
+    if (text == NULL || text[0] < '0' || text[0] > '9') {
+        return SPIN_US;
     }
-    return (uint64_t)us * 1000;
+    us = strtoul(text, &end, 10);
+    return *end == '\0' && us <= SPIN_US_MAX ? us : SPIN_US;
+}
+
+/* How long to look before sleeping. With one processor the peer cannot run
+ * meanwhile. */
+static uint64_t spin_ns(struct conduit_ctx *ctx)
+{
+    return sysconf(_SC_NPROCESSORS_ONLN) > 1 ? wanted_spin_us(ctx) * 1000 : 0;
 }
 
 static struct cdt_vchan_state *state_new(struct conduit_ctx *ctx)
