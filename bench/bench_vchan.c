@@ -259,8 +259,9 @@ static double http(const char *at, long rounds)
     return begin / (double)rounds;
 }
 
+/* `share`: of the rounds, for the peer. */
 static void http_over(const char *name, const char *ours, const char *peer,
-                      const char *target, long rounds)
+                      const char *target, long rounds, long share)
 {
     double a[REPEATS];
     double b[REPEATS];
@@ -269,7 +270,7 @@ static void http_over(const char *name, const char *ours, const char *peer,
 
     for (int i = 0; i < REPEATS; i++) {
         a[i] = http(ours, rounds);
-        b[i] = http(peer, rounds / 4);
+        b[i] = http(peer, rounds / share);
     }
     x = bench_median(a, REPEATS);
     y = bench_median(b, REPEATS);
@@ -349,21 +350,15 @@ int main(void)
         setenv("CONDUIT_RUNTIME_DIR", folder, 1) != 0) {
         bench_die("no temporary folder");
     }
-    if (getenv("ONLY_STREAM")) {
-        struct bench_job job = {.transport = &vchan, .size = 65536, .rounds = 300000};
-        for (int i = 0; i < 3; i++) {
-            double a = bench_run_conduit(&job), b = bench_run_ring(&job);
-            printf("%f %f %f\n", a, b, b / a);
-        }
-        return 0;
-    }
     one_way(65536, 100000, "0.9", "5");
     one_way(64, 10000000, "-", "10");
     in_place();
     spinning();
     sleeping();
     http_over("vchan http/tcp", "http+vchan://bench.%d", "http://127.0.0.1:0",
-              "3", 40000);
+              "3", 40000, 4);
+    http_over("vchan http, by auto/by name", "http+auto://bench.%d",
+              "http+vchan://bench.%d", "0.95", 40000, 1);
     idle();
     (void)rmdir(folder);
     return 0;
