@@ -50,6 +50,7 @@ struct bench_job {
     long rounds;
     bool echo; /* each message is sent back before the next; else one way */
     enum bench_use use; /* one way: what becomes of a message's bytes */
+    double *each;       /* echo: takes the seconds of each round; or NULL */
 };
 
 double bench_run_conduit(const struct bench_job *job);

@@ -22,6 +22,7 @@ struct side {
     size_t put;     /* bytes of the message that is being written */
     long left;      /* messages */
     double begin;
+    double last; /* round's end */
     double end;
 };
 
@@ -232,6 +233,12 @@ static void drive_echo(void *arg, struct conduit_conn *c, unsigned events)
             continue;
         }
         s->got = 0;
+        if (s->job->each != NULL) {
+            double now = bench_now();
+
+            s->job->each[s->job->rounds - s->left] = now - s->last;
+            s->last = now;
+        }
         if (--s->left == 0) {
             s->end = bench_now();
             stop(s, c);
@@ -261,6 +268,7 @@ static void dialed(void *arg, struct conduit_dial *dial, struct conduit_conn *c,
         bench_die(err->text);
     }
     s->begin = bench_now();
+    s->last = s->begin;
     if (s->job->echo) {
         conduit_conn_set_handler(c, drive_echo, s,
                                  CONDUIT_READ | CONDUIT_WRITE);

@@ -104,10 +104,18 @@ static void serve(struct rings *r, const struct bench_job *job, char *buf)
 
 static void drive(struct rings *r, const struct bench_job *job, char *buf)
 {
+    double last = bench_now();
+
     for (long i = 0; i < job->rounds; i++) {
         put_all(&r->way[0], buf, job->size);
         if (job->echo) {
             get_all(&r->way[1], buf, job->size);
+        }
+        if (job->each != NULL) {
+            double now = bench_now();
+
+            job->each[i] = now - last;
+            last = now;
         }
     }
     if (!job->echo) {
