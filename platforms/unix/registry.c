@@ -51,17 +51,30 @@ static int user_folder(uid_t uid, folder_text out, struct conduit_error *err)
     return write_text(out, err, SHARED "/%lu", (unsigned long)uid);
 }
 
+/* A folder that a variable names; what is relative would be another one in each
+ * program, and with a '@' an abstract socket without any folder. */
+static int named_folder(const char *variable, const char *dir, const char *rest,
+                        folder_text out, struct conduit_error *err)
+{
+    if (dir[0] != '/') {
+        return conduit_error_set(err, CONDUIT_EINVAL, LAYER, 0,
+                                 "%s is not an absolute path: '%.80s'",
+                                 variable, dir);
+    }
+    return write_text(out, err, "%s%s", dir, rest);
+}
+
 static int own_folder(struct conduit_ctx *ctx, folder_text out,
                       struct conduit_error *err)
 {
     const char *dir = conduit_ctx_env(ctx, "CONDUIT_RUNTIME_DIR");
 
     if (dir != NULL && dir[0] != '\0') {
-        return write_text(out, err, "%s", dir);
+        return named_folder("CONDUIT_RUNTIME_DIR", dir, "", out, err);
     }
     dir = conduit_ctx_env(ctx, "XDG_RUNTIME_DIR");
     if (dir != NULL && dir[0] != '\0') {
-        return write_text(out, err, "%s/conduit", dir);
+        return named_folder("XDG_RUNTIME_DIR", dir, "/conduit", out, err);
     }
     return user_folder(geteuid(), out, err);
 }

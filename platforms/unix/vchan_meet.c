@@ -59,11 +59,14 @@ void cdt_meeting_wake(struct conduit_conn *c)
                MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static bool send_all(struct cdt_meeting *m, const void *data, size_t n)
+/* Who has closed by now has perhaps answered before: reading tells. */
+static bool send_hello(struct cdt_meeting *m, const struct hello *hello)
 {
-    ssize_t sent = send(m->socket.fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = send(m->socket.fd, hello, sizeof *hello,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
 
-    return sent == (ssize_t)n;
+    return sent == (ssize_t)sizeof *hello ||
+           (sent < 0 && (errno == EPIPE || errno == ECONNRESET));
 }
 
 /* Both have agreed to stay on the socket. */
@@ -259,16 +262,17 @@ static void read_hello(struct cdt_meeting *m)
     }
 }
 
+/* A client that is gone by now was there: it wrote, ended, and is to be read.
+ */
 static void await_client(struct cdt_meeting *m)
 {
-    if (cdt_ring_peer(&m->vchan.ring) == CDT_RING_CONNECTED) {
+    enum cdt_ring_live live = cdt_ring_peer(&m->vchan.ring);
+
+    if (cdt_ring_error(&m->vchan.ring) != NULL) {
+        fail(m, CONDUIT_EPROTO, 0, cdt_ring_error(&m->vchan.ring));
+    } else if (live != CDT_RING_AWAITED) {
         m->stage = CDT_MEETING_OPEN;
         conduit_conn_opened(&m->socket.base);
-    } else if (cdt_ring_peer(&m->vchan.ring) != CDT_RING_AWAITED) {
-        fail(m, CONDUIT_EPROTO, 0,
-             cdt_ring_error(&m->vchan.ring) != NULL
-                 ? cdt_ring_error(&m->vchan.ring)
-                 : "the peer left before it was there");
     }
 }
 
@@ -348,7 +352,7 @@ static void take_reply(struct cdt_meeting *m, const struct reply *reply, int fd)
     }
 }
 
-/* The descriptor that came with a message, or -1; never more than one. */
+/* The descriptor that came with a message, or -1. */
 static int descriptor_in(struct msghdr *msg)
 {
     const struct cmsghdr *head = CMSG_FIRSTHDR(msg);
@@ -356,7 +360,7 @@ static int descriptor_in(struct msghdr *msg)
 
     if (head != NULL && head->cmsg_level == SOL_SOCKET &&
         head->cmsg_type == SCM_RIGHTS &&
-        head->cmsg_len == CMSG_LEN(sizeof fd)) {
+        head->cmsg_len >= CMSG_LEN(sizeof fd)) {
         memcpy(&fd, CMSG_DATA(head), sizeof fd);
     }
     return fd;
@@ -373,7 +377,8 @@ static void read_reply(struct cdt_meeting *m)
     struct msghdr msg = {.msg_iov = &iov,
                          .msg_iovlen = 1,
                          .msg_control = &control,
-                         .msg_controllen = sizeof control};
+                         /* CMSG_SPACE would have room for a second one */
+                         .msg_controllen = CMSG_LEN(sizeof(int))};
     ssize_t got = recvmsg(m->socket.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     int fd;
 
@@ -384,7 +389,10 @@ static void read_reply(struct cdt_meeting *m)
         return;
     }
     fd = descriptor_in(&msg);
-    if (got != (ssize_t)sizeof reply || (msg.msg_flags & MSG_CTRUNC) != 0) {
+    if (fd < 0 && (msg.msg_flags & MSG_CTRUNC) != 0) {
+        fail(m, CONDUIT_ELIMIT, 0, "no descriptor is left for the memory");
+    } else if (got != (ssize_t)sizeof reply ||
+               (msg.msg_flags & MSG_CTRUNC) != 0) {
         fail(m, CONDUIT_EPROTO, 0, "the server answers what is no answer");
     } else {
         take_reply(m, &reply, fd);
@@ -473,7 +481,7 @@ void cdt_meeting_connected(struct cdt_socket *s)
     m->stage = CDT_MEETING_REPLY;
     if (watch(m) != 0) {
         fail(m, CONDUIT_ENOMEM, 0, "out of memory");
-    } else if (!send_all(m, &hello, sizeof hello)) {
+    } else if (!send_hello(m, &hello)) {
         fail_errno(m, "cannot greet the server");
     }
 }
