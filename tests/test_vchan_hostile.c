@@ -177,6 +177,9 @@ static void break_cons(struct meeting *m, uint32_t by, const char *text)
 {
     writes(m, 100);
     T_POLL(m->rig.env, vraw_read(&m->raw, m->ours.out, 100) == 100);
+    reads(m);
+    vraw_wake(&m->raw);
+    t_turns(m->rig.env, 5); /* we have seen that */
     (void)atomic_fetch_add(&m->raw.page->way[from_us(m)].cons, by);
     assert_broken(m, text);
 }
