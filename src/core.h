@@ -173,6 +173,11 @@ struct conduit_resolve {
 void cdt_resolve_start(struct conduit_resolve *r);
 void cdt_resolve_cancel(struct conduit_resolve *r);
 
+/* ---- listeners (listener.c) ---- */
+
+/* Whether one of its endpoints is being listened at already. */
+bool cdt_listener_listens(const struct conduit_listener *l);
+
 /* ---- what a dial tried (dial.c) ---- */
 
 void cdt_report_free(struct conduit_ctx *ctx, struct cdt_dial_report *report);

@@ -20,6 +20,7 @@ struct record {
     uint32_t elapsed_us;
     const char *layer;
     const char *text;
+    char *own; /* `text`, where it is no static one */
     int native;
     int8_t code; /* AGAIN: under way */
 };
@@ -68,6 +69,7 @@ void cdt_report_free(struct conduit_ctx *ctx, struct cdt_dial_report *report)
     }
     for (i = 0; i < report->count; i++) {
         conduit_release(ctx, report->items[i].endpoint.name);
+        conduit_release(ctx, report->items[i].own);
     }
     conduit_release(ctx, report);
 }
@@ -86,11 +88,11 @@ static bool show_record(const struct cdt_dial_report *report, size_t i,
     cdt_endpoint_text(&r->endpoint, out->endpoint, sizeof out->endpoint);
     out->start_us = r->start_us;
     out->elapsed_us = r->elapsed_us;
-    if (r->code != 0 && r->native != 0) {
+    if (r->code != 0 && r->native != 0 && r->own == NULL) {
         (void)conduit_error_set(&out->error, r->code, r->layer, r->native,
                                 "%s (%d)", r->text, r->native);
     } else if (r->code != 0) {
-        (void)conduit_error_set(&out->error, r->code, r->layer, 0, "%s",
+        (void)conduit_error_set(&out->error, r->code, r->layer, r->native, "%s",
                                 r->text);
     }
     return true;
@@ -253,7 +255,7 @@ static void summarize(struct conduit_dial *d)
     if (strcmp(pick->layer, pick->endpoint.transport->name) == 0) {
         place += strlen(pick->layer) + 1; /* said by the layer already */
     }
-    if (pick->native != 0) {
+    if (pick->native != 0 && pick->own == NULL) {
         (void)snprintf(native, sizeof native, " (%d)", pick->native);
     }
     if (d->count > 1) {
@@ -300,16 +302,29 @@ static void attempt_failed(struct conduit_dial *d, size_t i,
     d->running--;
 }
 
+/* What an error says behind the name of its layer. */
+static const char *own_words(const struct conduit_error *err)
+{
+    size_t n = strlen(err->layer);
+    bool named = strncmp(err->text, err->layer, n) == 0 &&
+                 strncmp(err->text + n, ": ", 2) == 0;
+
+    return err->text + (named ? n + 2 : 0);
+}
+
 /* An attempt of which no connection came. */
 static void attempt_not_made(struct conduit_dial *d, size_t i, int code,
                              const struct conduit_error *err)
 {
-    const char *layer = d->report->items[i].endpoint.transport->name;
+    struct record *r = &d->report->items[i];
+    const char *layer = r->endpoint.transport->name;
 
     if (err->layer != NULL) {
         layer = err->layer;
+        r->own = conduit_strdup(d->ctx, own_words(err));
     }
-    record_end(d, i, code, layer, err->native, conduit_strerror(code));
+    record_end(d, i, code, layer, err->native,
+               r->own != NULL ? r->own : conduit_strerror(code));
     d->running--;
 }
 
@@ -417,16 +432,23 @@ static void total_fired(struct conduit_timer *t)
 
 /*
  * Puts the address families by turns, the first one first (RFC 8305 section 4),
- * so that one family's trouble does not delay all of the other.
+ * so that one family's trouble does not delay all of the other. What has no
+ * address comes before those.
  */
 static void copy_interleaved(struct conduit_dial *d,
                              const struct cdt_endpoints *list)
 {
-    uint8_t family = list->items[0].addr.family;
-    size_t a = 0;
-    size_t b = 0;
     size_t n = 0;
+    size_t a;
+    size_t b;
+    uint8_t family;
 
+    while (n < list->count && list->items[n].addr.family == 0) {
+        d->report->items[n].endpoint = list->items[n];
+        n++;
+    }
+    a = b = n;
+    family = n < list->count ? list->items[n].addr.family : 0;
     while (n < list->count) {
         while (a < list->count && list->items[a].addr.family != family) {
             a++;

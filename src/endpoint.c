@@ -410,6 +410,11 @@ void conduit_uri_free(struct conduit_ctx *ctx, struct conduit_uri *uri)
 
 /* ---- for transports ---- */
 
+bool conduit_uri_has_host(const struct conduit_uri *uri)
+{
+    return uri->transport->ip && uri->address == NULL;
+}
+
 int conduit_uri_set_address(struct conduit_ctx *ctx, struct conduit_uri *uri,
                             const char *address)
 {

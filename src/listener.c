@@ -34,6 +34,11 @@ struct conduit_ctx *conduit_listener_ctx(const struct conduit_listener *l)
     return l->ctx;
 }
 
+bool cdt_listener_listens(const struct conduit_listener *l)
+{
+    return l->acceptors != NULL;
+}
+
 const char *conduit_listener_uri(const struct conduit_listener *l)
 {
     return l->text;
@@ -259,7 +264,7 @@ static int listen_once(struct conduit_listener *l,
             a->listener = l;
             a->next = l->acceptors;
             l->acceptors = a;
-            *port = a->ops->port(a);
+            *port = a->ops->port(a) != 0 ? a->ops->port(a) : *port;
         } else if (!may_skip(code)) {
             return code;
         }

@@ -218,18 +218,43 @@ int conduit_resolve_add(struct conduit_resolve *r,
     return 0;
 }
 
+/* Lets a transport that stands for others put these in place of its own. */
+static int expand(struct conduit_resolve *r)
+{
+    struct cdt_endpoints found = r->list;
+    const struct conduit_transport *t = found.items[0].transport;
+    int code;
+
+    if (t->expand == NULL) {
+        return 0;
+    }
+    memset(&r->list, 0, sizeof r->list);
+    code = t->expand(r, found.items, found.count);
+    cdt_endpoints_fini(r->ctx, &found);
+    return code;
+}
+
 void conduit_resolve_done(struct conduit_resolve *r,
                           const struct conduit_error *err)
 {
-    struct cdt_endpoints list = r->list;
+    struct cdt_endpoints list;
     struct conduit_error none;
+    int code = 0;
 
     if (r->finished) {
         return;
     }
     r->finished = true;
+    if (err == NULL && r->list.count > 0) {
+        code = expand(r);
+    }
+    list = r->list;
     memset(&r->list, 0, sizeof r->list);
-    if (err == NULL && list.count == 0) {
+    if (code != 0) {
+        (void)conduit_error_set(&none, code, LAYER, 0, "'%.120s': %s",
+                                r->uri->text, conduit_strerror(code));
+        err = &none;
+    } else if (err == NULL && list.count == 0) {
         (void)conduit_error_set(&none, CONDUIT_ENAME, LAYER, 0,
                                 "no address for '%.120s'", r->uri->text);
         err = &none;
@@ -457,7 +482,7 @@ void cdt_resolve_start(struct conduit_resolve *r)
     const struct conduit_uri *u = r->uri;
     const struct cdt_rewrite *rule = NULL;
 
-    if (u->transport->ip && u->host_kind == CONDUIT_HOST_NAME &&
+    if (conduit_uri_has_host(u) && u->host_kind == CONDUIT_HOST_NAME &&
         !r->listening) {
         rule = find_rewrite(r);
     }
@@ -466,7 +491,7 @@ void cdt_resolve_start(struct conduit_resolve *r)
     }
     if (rule == NULL && u->transport->resolve != NULL) {
         u->transport->resolve(r);
-    } else if (u->transport->ip) {
+    } else if (conduit_uri_has_host(u)) {
         resolve_host(r, u, u->port);
     } else {
         done_code(r, conduit_resolve_add(r, u->transport, NULL, u->address));

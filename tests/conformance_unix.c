@@ -52,6 +52,21 @@ static void uri_vchan(struct t_env *env, char *buf, size_t n)
     (void)snprintf(buf, n, "vchan://suite.%u", ++made);
 }
 
+/* Each time another port, so that a name in the registry is nobody else's. */
+static void uri_auto(struct t_env *env, char *buf, size_t n)
+{
+    (void)setenv("CONDUIT_RUNTIME_DIR", t_dir(env), 1);
+    (void)snprintf(buf, n, "auto://127.0.0.1:0");
+}
+
+static void uri_auto_name(struct t_env *env, char *buf, size_t n)
+{
+    static unsigned made;
+
+    (void)setenv("CONDUIT_RUNTIME_DIR", t_dir(env), 1);
+    (void)snprintf(buf, n, "auto://suite.%u", ++made);
+}
+
 static int listening_fd;
 
 static void uri_fd(struct t_env *env, char *buf, size_t n)
@@ -185,6 +200,30 @@ static const struct carrier carrier_vchan = {
     .packets = suite_packets_unseen,
 };
 
+static const struct carrier carrier_auto = {
+    .name = "auto",
+    .transport = "vchan",
+    .caps = 0,
+    .present = suite_is_present,
+    .uri = uri_auto,
+    .connect = suite_connect_by_uri,
+    .shrink = suite_shrink_nothing,
+    .delivered = suite_delivered_at_once,
+    .packets = suite_packets_unseen,
+};
+
+static const struct carrier carrier_auto_name = {
+    .name = "auto-name",
+    .transport = "vchan",
+    .caps = 0,
+    .present = suite_is_present,
+    .uri = uri_auto_name,
+    .connect = suite_connect_by_uri,
+    .shrink = suite_shrink_nothing,
+    .delivered = suite_delivered_at_once,
+    .packets = suite_packets_unseen,
+};
+
 static const struct carrier carrier_fd = {
     .name = "fd",
     .transport = "fd",
@@ -199,6 +238,7 @@ static const struct carrier carrier_fd = {
 };
 
 const struct carrier *const suite_carriers[] = {
-    &carrier_mem,      &carrier_tcp, &carrier_tcp6,  &carrier_unix,
-    &carrier_abstract, &carrier_fd,  &carrier_vchan, NULL,
+    &carrier_mem,       &carrier_tcp, &carrier_tcp6,  &carrier_unix,
+    &carrier_abstract,  &carrier_fd,  &carrier_vchan, &carrier_auto,
+    &carrier_auto_name, NULL,
 };

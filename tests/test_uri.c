@@ -6,6 +6,7 @@
 #include "chop.h"
 
 #include <conduit/tls.h>
+#include <conduit/transport.h>
 
 static int setup(void **state)
 {
@@ -92,6 +93,27 @@ static const struct good good[] = {
     {"fd://3", "fd", 0, false, "3", NAME, false, 0, "", "/", "3"},
     {"fd://listen", "fd", 0, false, "listen", NAME, false, 0, "", "/",
      "listen"},
+    {"vchan://a.b-c_1", "vchan", 0, false, "a.b-c_1", NAME, false, 0, "", "/",
+     "a.b-c_1"},
+    {"http+vchan://a/b?c", "vchan", 0, true, "a", NAME, false, 80, "/b", "/b?c",
+     "a"},
+    {"auto://h:80", "auto", 0, false, "h", NAME, true, 80, "", "/", NULL},
+    {"auto://Example.org:http", "auto", 0, false, "Example.org", NAME, true, 80,
+     "", "/", NULL},
+    {"auto://:0", "auto", 0, false, "", NONE, true, 0, "", "/", NULL},
+    {"auto://[::1]:8080", "auto", 0, false, "::1", IP, true, 8080, "", "/",
+     NULL},
+    {"chop+auto://127.0.0.1:1", "auto", 1, false, "127.0.0.1", IP, true, 1, "",
+     "/", NULL},
+    {"http+auto://127.0.0.1/x", "auto", 0, true, "127.0.0.1", IP, false, 80,
+     "/x", "/x", NULL},
+    {"http+auto://h:8080/x", "auto", 0, true, "h", NAME, true, 8080, "/x", "/x",
+     NULL},
+    {"auto://name", "auto", 0, false, "name", NAME, false, 0, "", "/", "name"},
+    {"auto://localhost", "auto", 0, false, "localhost", NAME, false, 0, "", "/",
+     "localhost"},
+    {"http+auto://name/x", "auto", 0, true, "name", NAME, false, 80, "/x", "/x",
+     "name"},
 };
 
 static void check_good(struct t_env *env, const struct good *g)
@@ -119,6 +141,49 @@ static void check_good(struct t_env *env, const struct good *g)
     }
     assert_null(u->user);
     conduit_uri_free(env->ctx, u);
+}
+
+/* Somebody's name is another than one's own. */
+static void a_name_may_have_a_user(void **state)
+{
+    struct t_env *env = *state;
+    struct conduit_uri *u = NULL;
+    struct conduit_error err = {0};
+
+    T_NEEDS("vchan");
+    assert_int_equal(
+        conduit_uri_parse(env->ctx, "tls+vchan://alice@a", &u, &err),
+        conduit_tls_engine(env->ctx, 0) != NULL ? 0 : CONDUIT_ESCHEME);
+    conduit_uri_free(env->ctx, u);
+    assert_int_equal(
+        conduit_uri_parse(env->ctx, "vchan://Al.ice_1-x@a.b", &u, &err), 0);
+    assert_string_equal(u->user, "Al.ice_1-x");
+    assert_string_equal(u->host, "a.b");
+    assert_string_equal(u->address, "Al.ice_1-x@a.b");
+    conduit_uri_free(env->ctx, u);
+}
+
+/* What can be resolved and verified is a host, and nothing else is. */
+static void a_name_is_no_host(void **state)
+{
+    static const struct {
+        const char *text;
+        bool has_host;
+    } uris[] = {
+        {"tcp://h:1", true},  {"auto://h:1", true}, {"auto://[::1]:1", true},
+        {"auto://h", false},  {"vchan://h", false}, {"mem://h", false},
+        {"unix:///h", false},
+    };
+    struct t_env *env = *state;
+    struct conduit_uri *u;
+
+    T_NEEDS("auto");
+    for (size_t i = 0; i < sizeof uris / sizeof uris[0]; i++) {
+        assert_int_equal(conduit_uri_parse(env->ctx, uris[i].text, &u, NULL),
+                         0);
+        assert_int_equal(conduit_uri_has_host(u), uris[i].has_host);
+        conduit_uri_free(env->ctx, u);
+    }
 }
 
 /* Not every platform has every transport: the others' URIs are left out. */
@@ -217,16 +282,37 @@ static const struct {
     {"fd://x", CONDUIT_EURI, ""},
     {"fd://3x", CONDUIT_EURI, ""},
     {"fd://99999999999", CONDUIT_EURI, ""},
+    {"vchan://", CONDUIT_EURI, "name"},
+    {"vchan://A", CONDUIT_EURI, "name"},
+    {"vchan://a:1", CONDUIT_EURI, "name"},
+    {"vchan://a%2Fb", CONDUIT_EURI, "name"},
+    {"vchan://u%2Fv@a", CONDUIT_EURI, "user"},
+    {"vchan://@a", CONDUIT_EURI, "user"},
+    {"vchan://u@", CONDUIT_EURI, "name"},
+    {"vchan://u@v@a", CONDUIT_EURI, "user"},
+    {"vchan://5", CONDUIT_EURI, "domain"},
+    {"vchan://5:2", CONDUIT_EURI, "domain"},
+    {"auto://", CONDUIT_EURI, "host:port"},
+    {"auto://Name", CONDUIT_EURI, "host:port"},
+    {"auto://u@name", CONDUIT_EURI, "host:port"},
+    {"auto://u@h:1", CONDUIT_EURI, "user"},
+    {"auto://5", CONDUIT_EURI, "host:port"},
+    {"auto://5:1", CONDUIT_EURI, "neither"},
+    {"auto://127.0.0.1", CONDUIT_EURI, "port"},
+    {"auto://[::1]", CONDUIT_EURI, "port"},
+    {"auto://h:65536", CONDUIT_EURI, "65535"},
+    {"auto://a%2Fb:1", CONDUIT_EURI, "neither"},
+    {"auto://a%2Fb", CONDUIT_EURI, "host:port"},
 };
 
 /* Whether the transports are there that a URI ends its scheme with, or that its
  * refusal speaks of, where a platform may be without. */
 static bool can_be_judged(const char *text, const char *says)
 {
-    static const char *const ends[][2] = {{"tcp://", "tcp+socket"},
-                                          {"tcp+://", "tcp+socket"},
-                                          {"unix://", "unix"},
-                                          {"fd://", "fd"}};
+    static const char *const ends[][2] = {
+        {"tcp://", "tcp+socket"}, {"tcp+://", "tcp+socket"},
+        {"unix://", "unix"},      {"fd://", "fd"},
+        {"vchan://", "vchan"},    {"auto://", "auto"}};
 
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         if ((strstr(text, ends[i][0]) != NULL ||
@@ -408,6 +494,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         URI_TEST(good_uris_are_taken_apart),
         URI_TEST(bad_uris_are_refused_with_a_reason),
+        URI_TEST(a_name_may_have_a_user),
+        URI_TEST(a_name_is_no_host),
         URI_TEST(lengths_are_limited),
         URI_TEST(labels_are_limited),
         URI_TEST(unix_paths_have_their_length),

@@ -99,6 +99,8 @@ CONDUIT_API int conduit_register_tcp(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_unix(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_fd(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_vchan(struct conduit_ctx *ctx);
+/* For auto://host:port a stack of TCP must be registered, too. */
+CONDUIT_API int conduit_register_auto(struct conduit_ctx *ctx);
 
 /* Registers everything in this build: what conduit_main() starts with. */
 CONDUIT_API int conduit_register_all(struct conduit_ctx *ctx);

@@ -148,7 +148,8 @@ struct conduit_transport {
     const char *stack;   /* "socket": "tcp" alone means this one when it is the
                             context's stack; NULL: there is no choice */
     const char *summary; /* a line for `conduit transports` */
-    bool ip;             /* the authority is host:port, to be resolved */
+    bool ip;             /* the authority is host:port, to be resolved, unless
+                            `check` has set uri->address */
     bool path;           /* without http, the URI's path is the address's */
 
     int (*check)(struct conduit_ctx *ctx, struct conduit_uri *uri,
@@ -160,6 +161,16 @@ struct conduit_transport {
      * host, or takes uri->address as the one endpoint.
      */
     void (*resolve)(struct conduit_resolve *r);
+
+    /*
+     * For a transport that stands for others: adds the endpoints to try, by
+     * conduit_resolve_add(), in place of those that were found for a URI of
+     * its own: the addresses of the host with the port, or uri->address as
+     * `name`. Addresses of two families take turns among themselves and come
+     * behind endpoints without one. 0, or a code to fail with. May be NULL.
+     */
+    int (*expand)(struct conduit_resolve *r,
+                  const struct conduit_endpoint *found, size_t count);
 
     /* Makes a connection to the endpoint, not started. */
     int (*dial)(struct conduit_ctx *ctx, const struct conduit_endpoint *ep,
@@ -293,6 +304,9 @@ conduit_listener_ctx(const struct conduit_listener *listener);
 CONDUIT_API int conduit_uri_set_address(struct conduit_ctx *ctx,
                                         struct conduit_uri *uri,
                                         const char *address);
+
+/* Whether the authority is a host, which can be resolved and verified. */
+CONDUIT_API bool conduit_uri_has_host(const struct conduit_uri *uri);
 
 /* For `check`: the authority must be a name, [a-z][a-z0-9._-]{0,62}. */
 CONDUIT_API int conduit_uri_check_name(struct conduit_ctx *ctx,

@@ -6,7 +6,8 @@
 
 static int (*const calls[])(struct conduit_ctx *ctx) = {
     conduit_register_tcp, conduit_register_unix,  conduit_register_fd,
-    conduit_register_mem, conduit_register_vchan, CONDUIT_ENGINE_CALLS};
+    conduit_register_mem, conduit_register_vchan, conduit_register_auto,
+    CONDUIT_ENGINE_CALLS};
 
 int conduit_register_all(struct conduit_ctx *ctx)
 {

@@ -288,12 +288,18 @@ int cdt_vchan_listen_as(struct conduit_listener *listener, const char *name,
     struct conduit_error ignored = {0};
     struct conduit_error *why = err != NULL ? err : &ignored;
     bool others = options->users != NULL && options->users[0] != NULL;
-    struct cdt_users *users = cdt_users_new(ctx, options->users, why);
-    struct cdt_accept_as as = {&cdt_vchan_ops, accepted, drop_users, users};
+    struct cdt_users *users;
+    struct cdt_accept_as as = {&cdt_vchan_ops, accepted, drop_users, NULL};
     struct conduit_options socket = *options;
     struct cdt_place place;
     int code;
 
+    if (options->ring_bytes > (1u << CDT_RING_ORDER_MAX)) {
+        return conduit_error_set(err, CONDUIT_ELIMIT, LAYER, 0,
+                                 "a ring has at most %u bytes, not %u",
+                                 1u << CDT_RING_ORDER_MAX, options->ring_bytes);
+    }
+    as.arg = users = cdt_users_new(ctx, options->users, why);
     if (users == NULL) {
         return why->code;
     }
@@ -328,11 +334,6 @@ static int vchan_listen(struct conduit_listener *listener,
                                  "a listener registers a name for its own user "
                                  "only, not %s",
                                  ep->name);
-    }
-    if (options->ring_bytes > (1u << CDT_RING_ORDER_MAX)) {
-        return conduit_error_set(err, CONDUIT_ELIMIT, LAYER, 0,
-                                 "a ring has at most %u bytes, not %u",
-                                 1u << CDT_RING_ORDER_MAX, options->ring_bytes);
     }
     return cdt_vchan_listen_as(listener, ep->name, options, out, err);
 }
@@ -384,10 +385,16 @@ static const struct conduit_transport vchan_transport = {
     .listen = vchan_listen,
 };
 
+int cdt_vchan_prepare(struct conduit_ctx *ctx)
+{
+    bool there = cdt_vchan_state(ctx) != NULL || state_new(ctx) != NULL;
+
+    return there ? 0 : CONDUIT_ENOMEM;
+}
+
 int conduit_register_vchan(struct conduit_ctx *ctx)
 {
-    if (cdt_vchan_state(ctx) == NULL && state_new(ctx) == NULL) {
-        return CONDUIT_ENOMEM;
-    }
-    return conduit_register_transport(ctx, &vchan_transport);
+    int code = cdt_vchan_prepare(ctx);
+
+    return code == 0 ? conduit_register_transport(ctx, &vchan_transport) : code;
 }

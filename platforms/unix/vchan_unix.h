@@ -84,6 +84,8 @@ void cdt_meeting_wake(struct conduit_conn *c);
 
 /* ---- vchan_unix.c ---- */
 
+/* Makes the state of a context, unless it is there; 0 or CONDUIT_ENOMEM. */
+int cdt_vchan_prepare(struct conduit_ctx *ctx);
 /* The state of a context that has vchan. */
 struct cdt_vchan_state *cdt_vchan_state(const struct conduit_ctx *ctx);
 

@@ -71,7 +71,7 @@ static const char *host_text(const struct conduit_uri *uri,
     char ip[CONDUIT_ADDR_TEXT];
     struct conduit_addr addr = uri->addr;
 
-    if (!uri->transport->ip) {
+    if (!conduit_uri_has_host(uri)) {
         return "localhost";
     }
     if (uri->host_kind != CONDUIT_HOST_IP) {
@@ -102,7 +102,7 @@ static int set_host(struct conduit_http_client *client,
                                  "out of memory");
     }
     (void)snprintf(client->host, size, "%s", host);
-    if (uri->transport->ip && uri->has_port && uri->port != usual) {
+    if (conduit_uri_has_host(uri) && uri->has_port && uri->port != usual) {
         (void)snprintf(client->host, size, "%s:%u", host, (unsigned)uri->port);
     }
     return 0;

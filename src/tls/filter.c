@@ -435,7 +435,7 @@ static int find_name(const struct conduit_uri *uri,
     struct conduit_addr addr;
     size_t len;
 
-    if (name == NULL && uri != NULL && uri->transport->ip) {
+    if (name == NULL && uri != NULL && conduit_uri_has_host(uri)) {
         name = uri->host;
     }
     len = name != NULL ? strlen(name) : 0;

@@ -197,6 +197,32 @@ static void check_layers(const struct conduit_uri *u)
     assert(!https || is_tls(u->filters[0]));
 }
 
+static bool is_transport(const struct conduit_uri *u, const char *name)
+{
+    return strcmp(u->transport->name, name) == 0;
+}
+
+/* Only vchan knows users; "user@name" is then where it is found. Names are made
+ * of the same letters wherever they stand for themselves. */
+static bool is_user_of(const struct conduit_uri *u)
+{
+    const char *name = u->address;
+    size_t n = u->user != NULL ? strlen(u->user) : 0;
+
+    if (u->user != NULL && (!is_transport(u, "vchan") ||
+                            strncmp(name, u->user, n) != 0 || name[n] != '@')) {
+        return false;
+    }
+    if (is_transport(u, "vchan") || is_transport(u, "auto") ||
+        is_transport(u, "mem")) {
+        name += u->user != NULL ? n + 1 : 0;
+        return name[0] >= 'a' && name[0] <= 'z' &&
+               strlen(name) <= CONDUIT_NAME_MAX && strchr(name, '/') == NULL &&
+               strcmp(name, u->host) == 0 && !u->has_port;
+    }
+    return true;
+}
+
 static void check_host(const struct conduit_uri *u)
 {
     struct conduit_addr addr;
@@ -215,13 +241,14 @@ static void check_host(const struct conduit_uri *u)
     }
     if (!u->has_port) {
         assert(u->http ? u->port == 80 || u->port == 443 : u->port == 0);
-        assert(!u->transport->ip || u->http);
+        assert(!conduit_uri_has_host(u) || u->http);
     }
-    if (u->transport->ip) {
+    if (conduit_uri_has_host(u)) {
         assert(u->user == NULL && u->address == NULL);
         assert(is_printable(u->host));
     } else {
         assert(u->address != NULL && u->address[0] != '\0');
+        assert(is_user_of(u));
     }
 }
 

@@ -12,7 +12,8 @@ int t_platform_new(const struct conduit_ctx_options *options,
     return conduit_unix_new(NULL, options, out, err);
 }
 
-const char *const t_transports[] = {"tcp+socket", "unix", "fd", "mem", NULL};
+const char *const t_transports[] = {"tcp+socket", "unix", "fd", "mem",
+                                    "vchan",      "auto", NULL};
 
 int t_platform_register(struct conduit_ctx *ctx)
 {
