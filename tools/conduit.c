@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * conduit, the command: what is in this build, requests from a shell, and
- * connections joined. It is an application like any other, with conduit_main()
- * and no event loop of its own; only files are handled with what Unix has for
- * them.
+ * conduit, the command: what is in this build, requests from a shell, the ways
+ * to a peer, and connections joined. It is an application like any other, with
+ * conduit_main() and no event loop of its own; only files are handled with what
+ * Unix has for them.
  */
 #include "fetch.h"
+#include "probe.h"
 #include "relay.h"
 
 #include <stdio.h>
@@ -18,6 +19,10 @@ static const char usage_text[] =
     "  fetch [OPTION]... URI\n"
     "                    make an HTTP request; conduit fetch --help tells "
     "more\n"
+    "  probe [OPTION]... URI\n"
+    "                    connect, and say what was tried; conduit probe "
+    "--help\n"
+    "                    tells more\n"
     "  relay [OPTION]... FROM TO\n"
     "                    connect those who come to one URI to another; "
     "conduit\n"
@@ -67,6 +72,9 @@ int conduit_main(struct conduit_ctx *ctx, int argc, char **argv)
     }
     if (strcmp(command, "fetch") == 0) {
         return fetch_main(ctx, argc - 1, argv + 1);
+    }
+    if (strcmp(command, "probe") == 0) {
+        return probe_main(ctx, argc - 1, argv + 1);
     }
     if (strcmp(command, "relay") == 0) {
         return relay_main(ctx, argc - 1, argv + 1);

@@ -118,74 +118,6 @@ static void tell_answer(const struct conduit_http_call *call)
 
 /* ---- ending ---- */
 
-/* The status for a failure of a connection that was there. */
-static int status_of_exchange(int code, bool has_head)
-{
-    switch (code) {
-    case CONDUIT_ETRUNCATED:
-        return has_head ? FETCH_PARTIAL : FETCH_EMPTY;
-    case CONDUIT_EPIPE:
-    case CONDUIT_ECLOSED:
-        return FETCH_SEND;
-    case CONDUIT_EPROTO:
-        return FETCH_PROTOCOL;
-    default:
-        return FETCH_RECEIVE;
-    }
-}
-
-/* The status for a failure of TLS before there was any. */
-static int status_of_tls(const struct conduit_error *err)
-{
-    switch (err->code) {
-    case CONDUIT_ESCHEME:
-        return FETCH_SCHEME;
-    case CONDUIT_ENOMEM:
-        return FETCH_MEMORY;
-    case CONDUIT_ENOENT:
-    case CONDUIT_EACCESS:
-    case CONDUIT_EIO:
-    case CONDUIT_EINVAL:
-    case CONDUIT_ELIMIT:
-    case CONDUIT_ENOTSUP:
-        return FETCH_OWN;
-    default:
-        return FETCH_TLS;
-    }
-}
-
-static int status_of(const struct conduit_error *err,
-                     const struct conduit_http_call *call)
-{
-    switch (err->code) {
-    case CONDUIT_ESCHEME:
-        return FETCH_SCHEME;
-    case CONDUIT_EURI:
-        return FETCH_URI;
-    case CONDUIT_ENAME:
-        return FETCH_NAME;
-    case CONDUIT_ENOMEM:
-        return FETCH_MEMORY;
-    case CONDUIT_ETIMEDOUT:
-        return FETCH_TIMEOUT;
-    case CONDUIT_ECERT:
-        return FETCH_PEER;
-    default:
-        break;
-    }
-    if (call == NULL) {
-        return FETCH_USAGE; /* a method or field that no request can have */
-    }
-    if (conduit_http_call_conn(call) == NULL) {
-        if (err->code != CONDUIT_ETLS && strcmp(err->layer, "tls") != 0) {
-            return FETCH_CONNECT;
-        }
-        return err->code == CONDUIT_EINVAL ? FETCH_USAGE /* no --tls-name */
-                                           : status_of_tls(err);
-    }
-    return status_of_exchange(err->code, conduit_http_call_status(call) != 0);
-}
-
 static void stop(struct fetch *f, int status)
 {
     f->status = status;
@@ -213,7 +145,7 @@ static void on_done(void *arg, struct conduit_http_call *call,
         status = f->status;
     } else if (err != NULL) {
         tell_request(f, call);
-        status = complain(f, status_of(err, call), "%s", err->text);
+        status = complain(f, fetch_status_of(err, call), "%s", err->text);
     }
     stop(f, status);
 }
@@ -381,7 +313,7 @@ static int start_tls(struct fetch *f, struct conduit_options *options)
         return FETCH_OK;
     }
     if (tls_options_make(&f->o.tls, f->ctx, NULL, true, &f->tls, &err) != 0) {
-        return complain(f, status_of_tls(&err), "%s", err.text);
+        return complain(f, fetch_status_of_tls(&err), "%s", err.text);
     }
     options->tls = f->tls;
     options->tls_name = f->o.tls.name;
@@ -420,7 +352,7 @@ static int start(struct fetch *f)
     if (conduit_http_client_new(f->ctx, f->o.uri, &options, &f->client, &err) !=
             0 ||
         conduit_http_call(f->client, &call, &f->call, &err) != 0) {
-        return complain(f, status_of(&err, NULL), "%s", err.text);
+        return complain(f, fetch_status_of(&err, NULL), "%s", err.text);
     }
     return FETCH_OK;
 }

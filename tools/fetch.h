@@ -4,7 +4,7 @@
  * and ways, as far as one request over one connection has use for them.
  *
  * fetch_options.c reads the command line, fetch_files.c has the files at both
- * ends, fetch.c runs the request.
+ * ends, fetch_status.c the exit statuses, fetch.c runs the request.
  */
 #ifndef CONDUIT_FETCH_H
 #define CONDUIT_FETCH_H
@@ -67,6 +67,19 @@ int fetch_options_parse(struct fetch_options *o, int argc, char **argv);
 void fetch_options_free(struct fetch_options *o);
 
 extern const char fetch_usage[];
+
+/* Milliseconds of a text in seconds; false: it is none, or too much. */
+bool fetch_read_seconds(const char *text, unsigned *ms);
+
+/* ---- fetch_status.c ----------------------------------------------------- */
+
+/* For a failure before there is any connection: of what TLS was given, and of a
+ * dial. */
+int fetch_status_of_tls(const struct conduit_error *err);
+int fetch_status_of_dial(const struct conduit_error *err);
+/* For a request's; the call may be NULL: there was none. */
+int fetch_status_of(const struct conduit_error *err,
+                    const struct conduit_http_call *call);
 
 /* ---- fetch_files.c ------------------------------------------------------ */
 

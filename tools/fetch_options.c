@@ -116,7 +116,7 @@ static int add_data(struct fetch_options *o, const char *text)
     return FETCH_OK;
 }
 
-static int set_max_time(struct fetch_options *o, const char *text)
+bool fetch_read_seconds(const char *text, unsigned *ms)
 {
     char *end;
     double seconds;
@@ -124,13 +124,20 @@ static int set_max_time(struct fetch_options *o, const char *text)
     errno = 0;
     seconds = strtod(text, &end);
     if (end == text || *end != '\0' || !(seconds >= 0 && seconds <= 4e6)) {
-        return refuse("-m wants seconds, not %s", text);
+        return false;
     }
-    o->max_ms = (unsigned)(seconds * 1000 + 0.5);
-    if (o->max_ms == 0 && seconds > 0) {
-        o->max_ms = 1;
+    *ms = (unsigned)(seconds * 1000 + 0.5);
+    if (*ms == 0 && seconds > 0) {
+        *ms = 1;
     }
-    return FETCH_OK;
+    return true;
+}
+
+static int set_max_time(struct fetch_options *o, const char *text)
+{
+    return fetch_read_seconds(text, &o->max_ms)
+               ? FETCH_OK
+               : refuse("-m wants seconds, not %s", text);
 }
 
 /* ---- fields ---- */
