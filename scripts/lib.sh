@@ -11,7 +11,7 @@ packages_build=(build-essential cmake ninja-build pkg-config libevent-dev
                 libjansson-dev libssl-dev libbearssl-dev)
 packages_test=(clang clang-format clang-tidy libclang-rt-dev libcmocka-dev
                musl-dev git curl gnutls-bin openssl socat nginx-light
-               libnginx-mod-stream chromium chromium-driver)
+               libnginx-mod-stream iproute2 spin chromium chromium-driver)
 # What conduit is measured against.
 packages_bench=(nginx-light libnginx-mod-stream)
 # What guests are built with, and the lab that runs them.
