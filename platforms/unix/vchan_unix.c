@@ -374,7 +374,11 @@ static int vchan_check(struct conduit_ctx *ctx, struct conduit_uri *uri,
         return code;
     }
     (void)snprintf(address, sizeof address, "%s@%s", user, uri->host);
-    return conduit_uri_set_address(ctx, uri, address);
+    if (conduit_uri_set_address(ctx, uri, address) != 0) {
+        return conduit_error_set(err, CONDUIT_ENOMEM, "uri", 0,
+                                 "out of memory");
+    }
+    return 0;
 }
 
 static const struct conduit_transport vchan_transport = {
