@@ -472,7 +472,7 @@ static void make_tls(struct t_env *env, struct conduit_options *options)
     struct conduit_error err = {0};
 
     memset(options, 0, sizeof *options);
-    if (t_identity_tls(env->ctx, NULL, &options->tls, &err) != 0) {
+    if (t_identity_tls(env->ctx, NULL, false, &options->tls, &err) != 0) {
         fail_msg("%s", err.text);
     }
 }

@@ -8,6 +8,8 @@
  */
 #include "vchan.h"
 
+#include "core.h"
+
 /* Looks in one call of the poller: some microseconds, so that the loop and the
  * system are not kept waiting. */
 #define LOOKS 48
@@ -27,6 +29,7 @@ static void join(struct cdt_vchan *v)
         return;
     }
     v->waiting = true;
+    cdt_loop_kick(w->loop); /* who is in the list has to be looked at */
     v->prev = NULL;
     v->next = w->first;
     if (w->first != NULL) {
