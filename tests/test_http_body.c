@@ -167,6 +167,13 @@ static void over_tcp(void **state)
     all_ways(state, "tcp://127.0.0.1:0");
 }
 
+static void over_vchan(void **state)
+{
+    T_NEEDS("vchan");
+    t_own_names(*state);
+    all_ways(state, "vchan://body");
+}
+
 static void over_chop(void **state)
 {
     all_ways(state, "chop+mem://body");
@@ -214,11 +221,8 @@ static void refuses_to_end_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T_TEST(over_mem),
-        T_TEST(over_tcp),
-        T_TEST(over_chop),
-        T_TEST(leaves_out),
-        T_TEST(refuses_to_end_short),
+        T_TEST(over_mem),  T_TEST(over_tcp),   T_TEST(over_vchan),
+        T_TEST(over_chop), T_TEST(leaves_out), T_TEST(refuses_to_end_short),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -334,7 +334,7 @@ static void exchange(void **state, const char *uri, size_t size)
     assert_non_null(answer);
     t_fill(5, 0, answer, size);
     assert_int_equal(conduit_register_chop(((struct t_env *)*state)->ctx), 0);
-    rig_open_at(&r, state, "mem://peer", uri, NULL);
+    rig_open_at(&r, state, strrchr(uri, '+') + 1, uri, NULL);
     c = call_new(r.env, r.client);
     c->stream = 4;
     c->stream_size = size;
@@ -363,6 +363,13 @@ static void a_megabyte(void **state)
     exchange(state, URI, CALL_BODY);
 }
 
+static void a_megabyte_over_vchan(void **state)
+{
+    T_NEEDS("vchan");
+    t_own_names(*state);
+    exchange(state, "http+vchan://peer", CALL_BODY);
+}
+
 static void a_byte_at_a_time(void **state)
 {
     exchange(state, "http+chop+mem://peer", 10000);
@@ -384,6 +391,7 @@ int main(void)
         T_TEST(resume_within_data),
         T_TEST(the_peer_feels_it),
         T_TEST(a_megabyte),
+        T_TEST(a_megabyte_over_vchan),
         T_TEST(a_byte_at_a_time),
     };
 

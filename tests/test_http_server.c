@@ -61,6 +61,9 @@ static void answers_a_half_closed_client(void **state)
     struct h_peer p;
     struct conduit_http_request *kept = NULL;
 
+    if (!h_half_closes()) {
+        return; /* who ends there is gone */
+    }
     h_serve(&s, *state, NULL);
     h_route(&s, "GET", "/later", h_keep, &kept);
     h_open(&p, &s);

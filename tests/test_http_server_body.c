@@ -469,6 +469,9 @@ static void tells_of_a_body_cut_short(void **state)
     struct h_peer p;
     struct sink k = {.size = 0};
 
+    if (!h_half_closes()) {
+        return; /* who ends there is gone */
+    }
     h_serve(&s, *state, NULL);
     h_route(&s, "POST", "/", sink_route, &k);
     h_open(&p, &s);

@@ -342,6 +342,9 @@ static void ignores_who_says_nothing(void **state)
     struct told t;
     struct h_peer p;
 
+    if (!h_half_closes()) {
+        return; /* who ends there is gone */
+    }
     start(&s, &t, state);
     h_open(&p, &s);
     p.finish = true;

@@ -15,6 +15,11 @@ void t_platform_clean(struct t_env *env)
     (void)env;
 }
 
+void t_own_names(struct t_env *env)
+{
+    (void)env;
+}
+
 int t_fd_count(void)
 {
     return 0;

@@ -253,6 +253,9 @@ extern const char *const t_transports[];
 const char *t_dir(struct t_env *env);
 void t_platform_clean(struct t_env *env); /* removes it */
 
+/* Has vchan look up names in that directory; nothing where there is none. */
+void t_own_names(struct t_env *env);
+
 int t_fd_count(void);   /* open descriptors; 0 where there are no such */
 bool t_have_ipv6(void); /* the system's loopback has an IPv6 address */
 

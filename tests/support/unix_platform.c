@@ -45,6 +45,11 @@ const char *t_dir(struct t_env *env)
     return env->dir;
 }
 
+void t_own_names(struct t_env *env)
+{
+    assert_int_equal(setenv("CONDUIT_RUNTIME_DIR", t_dir(env), 1), 0);
+}
+
 static int remove_one(const char *path, const struct stat *st, int flag,
                       struct FTW *ftw)
 {
