@@ -10,7 +10,7 @@ export CONDUIT_RUNTIME_DIR=$work/names
 
 # start VARIABLE LISTENERS PROGRAM ARGUMENT...: in the background; it has to say
 # that it listens, and its URIs are in ${uri[@]} then.
-uri=() service= relay=
+uri=() service='' relay=''
 has_lines() {
     (($(grep -c '^listening ' lines) >= $1))
 }
