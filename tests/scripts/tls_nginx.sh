@@ -313,16 +313,17 @@ counter() { # NAME ENGINE ARGUMENT...
     local name=$1 engine=$2
     shift 2
     CONDUIT_TLS=$engine "$CONDUIT_BIN/counter" --listen \
-        "tls+unix://$work/$name.$engine" "$@" >"$name.lines" 2>errors &
+        "tls+unix://$work/$name.$engine" "$@" >"$name.$engine.lines" \
+        2>errors &
     pids+=($!)
-    until_so "counter $name" test -s "$name.lines"
+    until_so "counter $name" test -s "$name.$engine.lines"
 }
 
 # through STATUS NAME: what is at /NAME; with 502, nginx itself refuses.
 through() {
     ask 0 --unix-socket front --write-out '%{stderr}%{http_code}' \
         "http://localhost/$2"
-    is "$(<err)" "$1"
+    [[ $(<err) = "$1" ]] || die "$2 gives $(<err), not $1: $(<nginx.log)"
 }
 
 as_proxy() { # ENGINE VERSION
