@@ -89,7 +89,7 @@ pace() {
 # The least of nine: whoever else uses the processors, in dom0 or beside the lab,
 # takes them away now and then, and the guest's clock goes on. 10 ms where the
 # work above takes usual_pace, and more on a slower machine.
-usual_pace=400000
+usual_pace=600000
 test_start_up() {
     : >/run/times
     : >/run/paces
@@ -102,7 +102,7 @@ test_start_up() {
     pace=$(sort -n /run/paces | head -n 1)
     echo "us to conduit_main:" $(sort -n /run/times) "at a pace of $pace"
     most=10000
-    [ "$pace" -le $usual_pace ] || most=$((most * (pace / 1000) / 400))
+    [ "$pace" -le $usual_pace ] || most=$((most * (pace / 1000) / (usual_pace / 1000)))
     [ "${least:-1000000}" -le "$most" ] ||
         because "$least us to conduit_main, $most at most"
 }
