@@ -261,6 +261,7 @@ static void peel(struct conduit_conn *c)
 static void wait_for(struct conduit_conn *c, bool output, bool input)
 {
     unsigned events = 0;
+    unsigned levels;
 
     if (output) {
         events |= CONDUIT_WRITE;
@@ -268,7 +269,11 @@ static void wait_for(struct conduit_conn *c, bool output, bool input)
     if ((c->flags & CDT_READ_OVER) == 0) {
         events |= CONDUIT_READ;
     }
-    if ((c->ops->want(c, events) & events) != 0 || input) {
+    levels = c->ops->want(c, events) & events;
+    if (output && cdt_conn_confirms(c)) {
+        levels &= ~(unsigned)CONDUIT_WRITE;
+    }
+    if (levels != 0 || input) {
         cdt_conn_queue(c);
     }
 }

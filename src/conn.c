@@ -294,6 +294,14 @@ void cdt_conn_adopt_fault(struct conduit_conn *c, int code)
 
 /* ---- levels ---- */
 
+bool cdt_conn_confirms(const struct conduit_conn *c)
+{
+    while (c->below != NULL) {
+        c = c->below;
+    }
+    return c->ops->confirms;
+}
+
 unsigned conduit_conn_want_below(struct conduit_conn *c, unsigned events)
 {
     struct conduit_conn *b = c->below;
@@ -326,7 +334,7 @@ void cdt_conn_settle(struct conduit_conn *c)
     if (c->write_code != 0 || (c->flags & CDT_FINISHED) != 0) {
         mask &= ~(unsigned)CONDUIT_WRITE;
     }
-    if ((c->flags & CDT_HELD) != 0) {
+    if ((c->flags & CDT_HELD) != 0 && !cdt_conn_confirms(c)) {
         mask |= CONDUIT_WRITE;
     }
     if (c->read_failure != 0 && (mask & CONDUIT_READ) != 0) {
@@ -375,6 +383,9 @@ int conduit_conn_flush(struct conduit_conn *c)
     code = c->ops->flush(c);
     if (code == CONDUIT_AGAIN) {
         c->flags |= CDT_HELD;
+        if (has_work(c)) {
+            cdt_conn_queue(c); /* it said WRITE itself, before we waited */
+        }
         return code;
     }
     c->flags &= (uint16_t)~CDT_HELD;
@@ -432,18 +443,25 @@ static void run_below(struct conduit_conn *c)
 
 static void run_top(struct conduit_conn *c)
 {
+    unsigned write = c->pending & CONDUIT_WRITE;
+    unsigned once = 0; /* what flush has said of itself while it held */
     unsigned events;
 
-    if ((c->flags & CDT_HELD) != 0 && (c->pending & CONDUIT_WRITE) != 0) {
+    if ((c->flags & CDT_HELD) != 0 && write != 0) {
+        c->pending &= (uint8_t)~CONDUIT_WRITE;
         (void)conduit_conn_flush(c);
+        once = (c->flags & CDT_HELD) != 0 ? c->pending & CONDUIT_WRITE : 0u;
     }
     cdt_task_remove(&c->task); /* flush may have queued it again */
+    if (once != 0) {
+        cdt_conn_queue(c);
+    }
     if (c->handler == NULL) {
         return;
     }
-    events = c->pending & wanted_events(c);
+    events = (c->pending | write) & wanted_events(c);
     /* Levels are asked again; what comes once is kept until it is wanted. */
-    c->pending &= (uint8_t)(CONDUIT_DRAINED & ~events);
+    c->pending &= (uint8_t)((CONDUIT_DRAINED & ~events) | once);
     if (events != 0) {
         struct conduit_conn *outer = c->loop->running;
 

@@ -27,6 +27,9 @@
 struct conduit_conn_ops {
     const char *name; /* "tcp+socket", "tls": in reports and layer lists */
     size_t size;      /* of the structure that starts with conduit_conn */
+    /* Transports: flush says AGAIN until the peer has confirmed the bytes, be
+     * there room or not; each confirmation is told as WRITE. */
+    bool confirms;
 
     /*
      * Begins to connect or to shake hands, once the layer below is OPEN. 0, and
