@@ -127,13 +127,57 @@ pick_allocator(const struct conduit_ctx_options *options)
     return a;
 }
 
+/*
+ * Takes over "STACK" or "STACK,OPTIONS" from `where`. Whether there is such a
+ * stack, and what its options mean, is not known here.
+ */
+static int take_net(struct conduit_ctx *ctx, const char *text,
+                    const char *where, struct conduit_error *err)
+{
+    size_t size = strlen(text);
+    size_t name = strcspn(text, ",");
+
+    if (size >= sizeof ctx->net_text) {
+        return conduit_error_set(err, CONDUIT_ELIMIT, "context", 0,
+                                 "%sa stack and its options of %zu bytes: %zu "
+                                 "are the most",
+                                 where, size, sizeof ctx->net_text - 1);
+    }
+    if (name == 0 || name >= sizeof ctx->net) {
+        return conduit_error_set(err, CONDUIT_ESCHEME, "context", 0,
+                                 "%sthe stack '%.32s' is not in this build",
+                                 where, text);
+    }
+    if (text[name] == ',' && name == strlen("socket") &&
+        memcmp(text, "socket", name) == 0) {
+        return conduit_error_set(err, CONDUIT_EINVAL, "context", 0,
+                                 "%s'%.100s': the stack 'socket' has no "
+                                 "options",
+                                 where, text);
+    }
+    memcpy(ctx->net, text, name);
+    ctx->net[name] = '\0';
+    memcpy(ctx->net_text, text, size + 1);
+    return 0;
+}
+
+static int take_first_net(struct conduit_ctx *ctx, struct conduit_error *err)
+{
+    const char *net = ctx->platform->ops->env(ctx->platform, "CONDUIT_NET");
+
+    if (net != NULL && net[0] != '\0') {
+        return take_net(ctx, net, "CONDUIT_NET: ", err);
+    }
+    return take_net(ctx, CONDUIT_DEFAULT_NET, "the build's default: ", err);
+}
+
 int conduit_ctx_new(struct conduit_platform *platform,
                     const struct conduit_ctx_options *options,
                     struct conduit_ctx **out, struct conduit_error *err)
 {
     struct conduit_allocator a = pick_allocator(options);
     struct conduit_ctx *ctx = a.resize(a.arg, NULL, sizeof *ctx);
-    const char *net;
+    int code;
 
     if (ctx == NULL) {
         platform->ops->destroy(platform);
@@ -149,9 +193,12 @@ int conduit_ctx_new(struct conduit_platform *platform,
         ctx->log_level = options->log_level;
         ctx->spin_us = options->spin_us;
     }
-    net = platform->ops->env(platform, "CONDUIT_NET");
-    (void)snprintf(ctx->net, sizeof ctx->net, "%s",
-                   net != NULL && net[0] != '\0' ? net : CONDUIT_DEFAULT_NET);
+    code = take_first_net(ctx, err);
+    if (code != 0) {
+        platform->ops->destroy(platform);
+        a.release(a.arg, ctx);
+        return code;
+    }
     cdt_loop_init(&ctx->loop, ctx, platform);
     *out = ctx;
     return 0;
@@ -389,17 +436,17 @@ bool conduit_ctx_transport(const struct conduit_ctx *ctx, size_t i,
 int conduit_ctx_set_net(struct conduit_ctx *ctx, const char *stack,
                         struct conduit_error *err)
 {
+    size_t size = strcspn(stack, ",");
     size_t i;
 
     for (i = 0; i < ctx->transport_count; i++) {
         const char *s = ctx->transports[i]->stack;
 
-        if (s != NULL && strcmp(s, stack) == 0 &&
-            strlen(stack) < sizeof ctx->net) {
-            memcpy(ctx->net, stack, strlen(stack) + 1);
-            return 0;
+        if (s != NULL && same_word(s, stack, size)) {
+            return take_net(ctx, stack, "", err);
         }
     }
     return conduit_error_set(err, CONDUIT_ESCHEME, "context", 0,
-                             "the stack '%s' is not in this build", stack);
+                             "the stack '%.*s' is not in this build",
+                             size < 32 ? (int)size : 32, stack);
 }

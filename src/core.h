@@ -119,6 +119,9 @@ const char *cdt_conn_fault_layer(const struct conduit_conn *c);
 /* Whether the layer or one below it has all of these capabilities. */
 bool cdt_conn_can(const struct conduit_conn *c, unsigned caps);
 
+/* Whether what flush waits for is told, and no level (ops->confirms). */
+bool cdt_conn_confirms(const struct conduit_conn *c);
+
 /* A step of closing, run from the ready list. */
 void cdt_close_step(struct conduit_conn *c);
 /* The linger deadline passed. */
@@ -209,6 +212,7 @@ void cdt_endpoint_text(const struct conduit_endpoint *ep, char *buf, size_t n);
 /* ---- context (context.c) ---- */
 
 #define CDT_SCHEMES_MAX 16
+#define CDT_NET_TEXT 512 /* of CONDUIT_NET, with its final NUL */
 
 struct cdt_mem_listener;
 
@@ -237,7 +241,8 @@ struct conduit_ctx {
     const struct conduit_filter *filters[CDT_SCHEMES_MAX];
     size_t transport_count;
     size_t filter_count;
-    char net[16]; /* the stack of tcp:// */
+    char net[16];                /* the stack of tcp:// */
+    char net_text[CDT_NET_TEXT]; /* the same with its options, if any */
     struct cdt_resolver resolver;
     struct conduit_dial *dials;
     struct conduit_listener *listeners;

@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include "chop.h"
+#include "core.h"
 
 #include <conduit/tls.h>
 #include <conduit/transport.h>
@@ -489,6 +490,71 @@ static void the_stack_of_tcp_can_be_chosen(void **state)
     assert_non_null(strstr(err.text, "direct"));
 }
 
+static void with_options_the_stack_of_tcp_can_be_chosen(void **state)
+{
+    struct t_env *env = *state;
+    struct conduit_error err = {0};
+    char text[600];
+
+    T_NEEDS("tcp+socket");
+    assert_int_equal(conduit_ctx_set_net(env->ctx, "socket,x", &err),
+                     CONDUIT_EINVAL);
+    assert_non_null(strstr(err.text, "'socket' has no options"));
+    assert_int_equal(conduit_ctx_set_net(env->ctx, "socket,", &err),
+                     CONDUIT_EINVAL);
+    assert_int_equal(conduit_ctx_set_net(env->ctx, "sockets,x", &err),
+                     CONDUIT_ESCHEME);
+    assert_non_null(strstr(err.text, "'sockets'"));
+    assert_int_equal(conduit_ctx_set_net(env->ctx, ",x", &err),
+                     CONDUIT_ESCHEME);
+    assert_int_equal(conduit_ctx_set_net(env->ctx, "", &err), CONDUIT_ESCHEME);
+    memset(text, 'x', sizeof text);
+    memcpy(text, "socket,", 7);
+    text[512] = '\0';
+    assert_int_equal(conduit_ctx_set_net(env->ctx, text, &err), CONDUIT_ELIMIT);
+    assert_non_null(strstr(err.text, "of 512 bytes: 511"));
+    text[511] = '\0';
+    assert_int_equal(conduit_ctx_set_net(env->ctx, text, &err), CONDUIT_EINVAL);
+    assert_string_equal(env->ctx->net, "socket");
+    assert_string_equal(env->ctx->net_text, "socket");
+}
+
+static int with_net(const char *net, struct conduit_error *err)
+{
+    struct conduit_ctx *ctx = NULL;
+    int code;
+
+    assert_int_equal(setenv("CONDUIT_NET", net, 1), 0);
+    code = t_platform_new(NULL, &ctx, err);
+    assert_int_equal(unsetenv("CONDUIT_NET"), 0);
+    if (code == 0) {
+        assert_int_equal(strncmp(ctx->net_text, net, strlen(net)), 0);
+        conduit_ctx_free(ctx);
+    }
+    return code;
+}
+
+static void by_the_environment_the_stack_of_tcp_can_be_chosen(void **state)
+{
+    struct conduit_error err = {0};
+    char text[600];
+
+    (void)state;
+    T_NEEDS("tcp+socket");
+    assert_int_equal(with_net("", &err), 0);
+    assert_int_equal(with_net("socket", &err), 0);
+    assert_int_equal(with_net("direct,tap=tap0,dhcp", &err), 0);
+    assert_int_equal(with_net("socket,x", &err), CONDUIT_EINVAL);
+    assert_non_null(strstr(err.text, "CONDUIT_NET: 'socket,x': "));
+    memset(text, 'x', sizeof text);
+    memcpy(text, "direct,", 7);
+    text[512] = '\0';
+    assert_int_equal(with_net(text, &err), CONDUIT_ELIMIT);
+    assert_non_null(strstr(err.text, "CONDUIT_NET"));
+    text[511] = '\0';
+    assert_int_equal(with_net(text, &err), 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -502,6 +568,8 @@ int main(void)
         URI_TEST(what_is_registered_is_listed),
         URI_TEST(tls_needs_an_engine),
         URI_TEST(the_stack_of_tcp_can_be_chosen),
+        URI_TEST(with_options_the_stack_of_tcp_can_be_chosen),
+        URI_TEST(by_the_environment_the_stack_of_tcp_can_be_chosen),
     };
 
     return cmocka_run_group_tests_name("uri", tests, NULL, NULL);

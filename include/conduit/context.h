@@ -96,6 +96,8 @@ CONDUIT_API const char *conduit_ctx_platform(const struct conduit_ctx *ctx);
  */
 CONDUIT_API int conduit_register_mem(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_tcp(struct conduit_ctx *ctx);
+/* TCP by a stack within the process, over a TAP or netfront. */
+CONDUIT_API int conduit_register_direct(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_unix(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_fd(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_vchan(struct conduit_ctx *ctx);
@@ -121,8 +123,15 @@ CONDUIT_API bool conduit_ctx_transport(const struct conduit_ctx *ctx, size_t i,
                                        const char **summary);
 
 /*
- * Chooses the stack that tcp:// means ("socket"). Default: CONDUIT_NET of the
- * environment, else the build's. CONDUIT_ESCHEME when it is not in this build.
+ * Chooses the stack that tcp:// means: "socket" for the system's, or "direct"
+ * for the process's own, with options behind it ("direct,tap=tap0,dhcp"; see
+ * docs/direct.md) that are read when the stack is first used. Default:
+ * CONDUIT_NET of the environment, else the build's.
+ *
+ * CONDUIT_ESCHEME when the stack is not in this build, CONDUIT_EINVAL for
+ * options of one that has none, CONDUIT_ELIMIT for 512 bytes and more; then
+ * what was chosen before stays. conduit_ctx_new() fails with the latter two for
+ * what CONDUIT_NET says.
  */
 CONDUIT_API int conduit_ctx_set_net(struct conduit_ctx *ctx, const char *stack,
                                     struct conduit_error *err);
