@@ -194,15 +194,24 @@ fetch_source() {
     rm -rf "$new"
 }
 
+# lwIP, of which the direct stack is made (cmake/ConduitLwip.cmake).
+fetch_lwip() {
+    fetch_source lwip=2.1.3+dfsg1-2 "$root/build/sources/lwip"
+}
+
 # --- building ---------------------------------------------------------------
 
 # A build folder that came from elsewhere, as after moving the tree, is redone.
+# Without a network, and lwIP not here yet, there still is all but the direct
+# stack; a check that needs it says so itself.
 configure_preset() { # PRESET
     local build=$root/build/$1 fresh=()
     if [[ -f $build/CMakeCache.txt ]] && ! grep -qxF \
         "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$build/CMakeCache.txt"; then
         fresh=(--fresh)
     fi
+    [[ $1 == xen ]] || fetch_lwip ||
+        say "no source of lwIP: building without the direct stack"
     (cd "$root" && quietly "$build/configure.log" \
         cmake "${fresh[@]}" --preset "$1")
 }

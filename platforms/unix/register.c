@@ -5,8 +5,11 @@
 #include <conduit/tls.h>
 
 static int (*const calls[])(struct conduit_ctx *ctx) = {
-    conduit_register_tcp, conduit_register_unix,  conduit_register_fd,
-    conduit_register_mem, conduit_register_vchan, conduit_register_auto,
+    conduit_register_tcp,    conduit_register_unix,  conduit_register_fd,
+    conduit_register_mem,    conduit_register_vchan, conduit_register_auto,
+#ifdef CONDUIT_HAS_DIRECT
+    conduit_register_direct,
+#endif
     CONDUIT_ENGINE_CALLS};
 
 int conduit_register_all(struct conduit_ctx *ctx)
