@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Names by lwIP's DNS client (RFC 1035, RFC 3596): a source of the resolver.
+ * Both kinds of addresses are asked for at once. It answers only in a context
+ * whose TCP is this stack; others have the system's sources.
+ *
+ * lwIP cannot be told to forget a question. So it is given a number, and who
+ * asked is found by that, or has gone.
+ */
+#include "direct.h"
+
+#include <lwip/dns.h>
+
+#include <string.h>
+
+struct cdt_direct_query {
+    struct cdt_direct_query *next;
+    struct cdt_stack *stack;
+    struct conduit_lookup *lookup;
+    struct conduit_task task; /* begins, once there is an address */
+    uintptr_t number;
+    unsigned open; /* questions without an answer */
+    bool found;
+    bool failed; /* could not be asked */
+    char host[];
+};
+
+/* Never given twice, to whichever stack of the process. */
+static uintptr_t last_number;
+
+/* Whose questions lwIP's answers are for. */
+static struct cdt_stack *asking;
+
+static void unlink_query(struct cdt_direct_query *q)
+{
+    struct cdt_direct_query **p = &q->stack->queries;
+
+    while (*p != q) {
+        p = &(*p)->next;
+    }
+    *p = q->next;
+    cdt_task_remove(&q->task);
+}
+
+static void drop(struct cdt_direct_query *q)
+{
+    unlink_query(q);
+    conduit_release(q->stack->ctx, q);
+}
+
+/* lwIP does not tell a name that is not there from a server that is silent. */
+static void finish(struct cdt_direct_query *q)
+{
+    struct conduit_lookup *lookup = q->lookup;
+    int code = q->found ? 0 : q->failed ? CONDUIT_ELIMIT : CONDUIT_ENAME;
+
+    drop(q);
+    conduit_lookup_done(lookup, code, 0);
+}
+
+static void add(struct cdt_direct_query *q, const ip_addr_t *addr)
+{
+    struct conduit_addr plain;
+
+    cdt_ip_to(addr, 0, &plain);
+    if (conduit_lookup_add(q->lookup, &plain) == 0) {
+        q->found = true;
+    } else {
+        q->failed = true;
+    }
+}
+
+static void on_found(const char *name, const ip_addr_t *addr, void *arg)
+{
+    struct cdt_direct_query *q = asking != NULL ? asking->queries : NULL;
+
+    (void)name;
+    while (q != NULL && q->number != (uintptr_t)arg) {
+        q = q->next;
+    }
+    if (q == NULL) {
+        return;
+    }
+    if (addr != NULL) {
+        add(q, addr);
+    }
+    if (--q->open == 0) {
+        finish(q);
+    }
+}
+
+static void ask(struct cdt_direct_query *q, u8_t type)
+{
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): never followed */
+    void *number = (void *)q->number;
+    ip_addr_t addr;
+
+    switch (
+        dns_gethostbyname_addrtype(q->host, &addr, on_found, number, type)) {
+    case ERR_OK:
+        add(q, &addr);
+        break;
+    case ERR_INPROGRESS:
+        q->open++;
+        break;
+    case ERR_MEM:
+        q->failed = true;
+        break;
+    default: /* no server, or no name that DNS could have */
+        break;
+    }
+}
+
+/* The servers may come with the address, or be given: then they must be
+ * reachable from somewhere. */
+static bool can_ask(const struct cdt_stack *stack)
+{
+    const struct conduit_addr some = {.family = 4, .ip = {8}};
+    ip_addr_t any;
+
+    cdt_ip_from(stack, &some, &any);
+    return cdt_stack_ready_for(stack, &any);
+}
+
+static void run(struct conduit_task *task)
+{
+    struct cdt_direct_query *q = CDT_CONTAINER(task, struct cdt_direct_query,
+                                               task);
+
+    if (!can_ask(q->stack)) {
+        cdt_stack_await(q->stack, task);
+        return;
+    }
+    asking = q->stack;
+    ask(q, LWIP_DNS_ADDRTYPE_IPV6);
+    ask(q, LWIP_DNS_ADDRTYPE_IPV4);
+    if (q->open == 0) {
+        finish(q);
+    }
+}
+
+static void start(struct conduit_resolver_source *source,
+                  struct conduit_lookup *lookup, const char *host,
+                  void **handle)
+{
+    struct cdt_stack *stack = CDT_CONTAINER(source, struct cdt_stack, source);
+    size_t n = strlen(host) + 1;
+    struct cdt_direct_query *q;
+
+    *handle = NULL;
+    if ((!stack->up && strcmp(stack->ctx->net, "direct") != 0) ||
+        cdt_stack_up(stack, NULL) != 0) {
+        conduit_lookup_done(lookup, CONDUIT_ENAME, 0);
+        return;
+    }
+    q = conduit_alloc(stack->ctx, sizeof *q + n);
+    if (q == NULL) {
+        conduit_lookup_done(lookup, CONDUIT_ENOMEM, 0);
+        return;
+    }
+    memcpy(q->host, host, n);
+    q->stack = stack;
+    q->lookup = lookup;
+    q->number = ++last_number;
+    q->task.run = run;
+    q->next = stack->queries;
+    stack->queries = q;
+    *handle = q;
+    conduit_loop_defer(&stack->ctx->loop, &q->task);
+}
+
+static void cancel(struct conduit_resolver_source *source, void *handle)
+{
+    (void)source;
+    if (handle != NULL) {
+        drop(handle);
+    }
+}
+
+void cdt_direct_dns_init(struct cdt_stack *stack)
+{
+    stack->source.name = "lwip";
+    stack->source.start = start;
+    stack->source.cancel = cancel;
+    conduit_resolver_add_source(stack->ctx, &stack->source);
+}
+
+void cdt_direct_dns_fini(struct cdt_stack *stack)
+{
+    while (stack->queries != NULL) {
+        drop(stack->queries);
+    }
+    if (asking == stack) {
+        asking = NULL;
+    }
+}
