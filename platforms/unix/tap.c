@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Frames to and from a TAP. Each is one system call: io_uring gained little,
+ * and what counts is that with a struct virtio_net_hdr in front a frame can be
+ * a segment of 64 KiB without a checksum.
+ *
+ * While the stack has no room to receive into, nothing is read, and what comes
+ * meanwhile waits in the kernel's queue, then is lost there. The event is taken
+ * away, for it would fire in vain, and after a moment, each twice as long as
+ * the one before, it is tried again: so the stack need not tell when it has
+ * room, and a process whose connections do not read costs nearly nothing.
+ */
+#include "tap.h"
+
+#include <errno.h>
+#include <linux/virtio_net.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define ETHERNET_HEADER 14u
+#define FRAMES_A_WAKEUP 64
+#define RETRY_MS_MOST 16u
+#define SEGMENTS 128 /* of a frame; the rest is merged */
+#define TCP_HEADER_LEAST 20u
+
+static struct cdt_tap *of(struct cdt_link *link)
+{
+    return CDT_CONTAINER(link, struct cdt_tap, base);
+}
+
+/* ---- what is left to do ------------------------------------------------- */
+
+/* The headers of a TCP segment that is to be cut. The kernel's hdr_len is no
+ * more than a hint. */
+static bool read_header_size(const uint8_t *frame, size_t n,
+                             struct cdt_offload *out)
+{
+    size_t tcp;
+
+    if (!out->partial || n - out->start < TCP_HEADER_LEAST) {
+        return false;
+    }
+    tcp = (size_t)(frame[out->start + 12u] >> 4) * 4;
+    if (tcp < TCP_HEADER_LEAST || n - out->start < tcp) {
+        return false;
+    }
+    out->header_size = (uint16_t)(out->start + tcp);
+    return true;
+}
+
+/* false: it cannot be, and the frame is not to be used. */
+static bool read_offload(const struct virtio_net_hdr *header,
+                         const uint8_t *frame, size_t n,
+                         struct cdt_offload *out)
+{
+    *out = (struct cdt_offload){0};
+    if ((header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0) {
+        if (header->csum_start < ETHERNET_HEADER ||
+            (size_t)header->csum_start + header->csum_offset + 2 > n) {
+            return false;
+        }
+        out->partial = true;
+        out->start = header->csum_start;
+        out->offset = header->csum_offset;
+    }
+    out->valid = (header->flags & VIRTIO_NET_HDR_F_DATA_VALID) != 0;
+    switch (header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+    case VIRTIO_NET_HDR_GSO_NONE:
+        return header->gso_type == VIRTIO_NET_HDR_GSO_NONE;
+    case VIRTIO_NET_HDR_GSO_TCPV4:
+        out->gso = 4;
+        break;
+    case VIRTIO_NET_HDR_GSO_TCPV6:
+        out->gso = 6;
+        break;
+    default:
+        return false;
+    }
+    out->gso_size = header->gso_size;
+    return out->gso_size != 0 && read_header_size(frame, n, out);
+}
+
+/* false: more than this device does. */
+static bool write_offload(const struct cdt_tap *tap,
+                          const struct cdt_offload *offload,
+                          struct virtio_net_hdr *header)
+{
+    *header = (struct virtio_net_hdr){0};
+    if (offload == NULL) {
+        return true;
+    }
+    if ((offload->partial && !tap->base.checksums) ||
+        (offload->gso != 0 && !tap->base.gso)) {
+        return false;
+    }
+    if (offload->partial) {
+        header->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+        header->csum_start = offload->start;
+        header->csum_offset = offload->offset;
+    }
+    if (offload->gso != 0) {
+        header->gso_type = offload->gso == 4 ? VIRTIO_NET_HDR_GSO_TCPV4
+                                             : VIRTIO_NET_HDR_GSO_TCPV6;
+        header->gso_size = offload->gso_size;
+        header->hdr_len = offload->header_size;
+    }
+    return true;
+}
+
+/* ---- receiving ---------------------------------------------------------- */
+
+static void pause_reading(struct cdt_tap *tap)
+{
+    tap->retry_ms = tap->retry_ms == 0 ? 1 : 2 * tap->retry_ms;
+    if (tap->retry_ms > RETRY_MS_MOST) {
+        tap->retry_ms = RETRY_MS_MOST;
+    }
+    (void)event_del(&tap->readable);
+    conduit_timer_set(conduit_ctx_loop(tap->ctx), &tap->retry, tap->retry_ms);
+}
+
+static void retry_due(struct conduit_timer *timer)
+{
+    struct cdt_tap *tap = CDT_CONTAINER(timer, struct cdt_tap, retry);
+
+    if (event_add(&tap->readable, NULL) != 0) {
+        conduit_timer_set(conduit_ctx_loop(tap->ctx), &tap->retry,
+                          RETRY_MS_MOST);
+    }
+}
+
+/* n bytes have come, with the header that is `header_size` of them. */
+static void take_frame(struct cdt_tap *tap, struct cdt_frame *frame, size_t n,
+                       size_t header_size, const struct virtio_net_hdr *header)
+{
+    struct cdt_offload offload = {0};
+    struct conduit_seg seg = {frame->data, 0};
+
+    if (n < header_size + ETHERNET_HEADER || n - header_size > frame->room) {
+        cdt_stack_unused(tap->base.stack, frame);
+        return;
+    }
+    seg.size = n - header_size;
+    if (header_size != 0 &&
+        !read_offload(header, frame->data, seg.size, &offload)) {
+        cdt_stack_unused(tap->base.stack, frame);
+        return;
+    }
+    if (tap->pcap != NULL) {
+        cdt_pcap_frame(tap->pcap, &seg, 1, seg.size);
+    }
+    cdt_stack_input(tap->base.stack, frame, seg.size, &offload);
+}
+
+/* false: there is nothing more to read now. */
+static bool read_frame(struct cdt_tap *tap)
+{
+    struct cdt_frame *frame = cdt_stack_frame(tap->base.stack);
+    struct virtio_net_hdr header = {0};
+    size_t header_size = tap->has_header ? sizeof header : 0;
+    uint8_t excess; /* one byte tells a frame that is too long */
+    ssize_t got;
+
+    if (frame == NULL) {
+        pause_reading(tap);
+        return false;
+    }
+    tap->retry_ms = 0;
+    {
+        const struct iovec iov[3] = {
+            {&header, header_size}, {frame->data, frame->room}, {&excess, 1}};
+
+        got = readv(tap->fd, iov, 3);
+    }
+    if (got < 0) {
+        int native = errno;
+
+        cdt_stack_unused(tap->base.stack, frame);
+        if (native != EAGAIN && native != EINTR) {
+            cdt_tap_lost(tap, native);
+        }
+        return native == EINTR;
+    }
+    take_frame(tap, frame, (size_t)got, header_size, &header);
+    return true;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct cdt_tap *tap = arg;
+    unsigned n = 0;
+
+    (void)fd;
+    (void)what;
+    while (n < FRAMES_A_WAKEUP && read_frame(tap)) {
+        n++;
+    }
+}
+
+/* ---- sending ------------------------------------------------------------ */
+
+/* Merges segments into one, for which there is memory from then on. */
+static bool merge(struct cdt_tap *tap, const struct conduit_seg *seg,
+                  unsigned count, struct iovec *out)
+{
+    size_t n = 0;
+
+    if (tap->scratch == NULL) {
+        tap->scratch = conduit_resize(tap->ctx, NULL, CDT_FRAME_ROOM);
+        if (tap->scratch == NULL) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (seg[i].size != 0) {
+            memcpy(tap->scratch + n, seg[i].data, seg[i].size);
+            n += seg[i].size;
+        }
+    }
+    *out = (struct iovec){tap->scratch, n};
+    return true;
+}
+
+/* The code for a write that failed. */
+static int refused(struct cdt_tap *tap, int native)
+{
+    switch (native) {
+    case EAGAIN:
+    case EINTR:
+    case ENOBUFS:
+    case ENOMEM:
+        return CONDUIT_AGAIN;
+    case EIO:
+        cdt_tap_found_down(tap);
+        return CONDUIT_EUNREACHABLE;
+    case EBADFD:
+        cdt_tap_lost(tap, native);
+        return CONDUIT_EUNREACHABLE;
+    case EINVAL:
+        return CONDUIT_EINVAL;
+    default:
+        return CONDUIT_EIO;
+    }
+}
+
+/* The bytes of all segments; 0 where there are too many or too few. */
+static size_t frame_size(const struct conduit_seg *seg, unsigned count)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (seg[i].size > CDT_FRAME_ROOM - n) {
+            return 0;
+        }
+        n += seg[i].size;
+    }
+    return n < ETHERNET_HEADER ? 0 : n;
+}
+
+static int tap_send(struct cdt_link *link, const struct conduit_seg *seg,
+                    unsigned count, const struct cdt_offload *offload)
+{
+    struct cdt_tap *tap = of(link);
+    struct virtio_net_hdr header;
+    struct iovec iov[SEGMENTS + 2];
+    size_t size = frame_size(seg, count);
+    unsigned used = 1;
+
+    if (tap->gone) {
+        return CONDUIT_EUNREACHABLE;
+    }
+    if (size == 0 || !write_offload(tap, offload, &header)) {
+        return CONDUIT_EINVAL;
+    }
+    iov[0] = (struct iovec){&header, tap->has_header ? sizeof header : 0};
+    while (used <= count && used <= SEGMENTS) {
+        iov[used].iov_base = (void *)seg[used - 1].data;
+        iov[used].iov_len = seg[used - 1].size;
+        used++;
+    }
+    if (used <= count) {
+        if (!merge(tap, seg + used - 1, count - used + 1, &iov[used])) {
+            return CONDUIT_AGAIN;
+        }
+        used++;
+    }
+    if (writev(tap->fd, iov, (int)used) < 0) {
+        return refused(tap, errno);
+    }
+    if (tap->pcap != NULL) {
+        cdt_pcap_frame(tap->pcap, seg, count, size);
+    }
+    return 0;
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+void cdt_tap_destroy(struct cdt_link *link)
+{
+    struct cdt_tap *tap = of(link);
+
+    conduit_timer_clear(conduit_ctx_loop(tap->ctx), &tap->retry);
+    if (event_initialized(&tap->readable)) {
+        (void)event_del(&tap->readable);
+    }
+    cdt_tap_unwatch(tap);
+    cdt_pcap_close(tap->pcap);
+    if (tap->fd >= 0) {
+        (void)close(tap->fd);
+    }
+    conduit_release(tap->ctx, tap->scratch);
+    conduit_release(tap->ctx, tap);
+}
+
+static const struct cdt_link_ops tap_ops = {
+    .name = "tap",
+    .send = tap_send,
+    .destroy = cdt_tap_destroy,
+};
+
+int cdt_tap_begin(struct cdt_tap *tap)
+{
+    tap->base.ops = &tap_ops;
+    tap->retry.fire = retry_due;
+    if (event_assign(&tap->readable, cdt_unix_base(tap->ctx), tap->fd,
+                     EV_READ | EV_PERSIST, on_readable, tap) != 0 ||
+        event_add(&tap->readable, NULL) != 0) {
+        return CONDUIT_ENOMEM;
+    }
+    return cdt_tap_watch(tap);
+}
