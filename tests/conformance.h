@@ -19,8 +19,10 @@ struct fix;
 struct carrier {
     const char *name;      /* of the command line */
     const char *transport; /* what CONDUIT_QUERY_TRANSPORT answers */
+    const char *accepted;  /* at the accepted end; NULL: the same */
     unsigned caps;
-    bool socket; /* has a descriptor */
+    bool socket;    /* has a descriptor */
+    unsigned ticks; /* turns that its own timers take in 50 ms */
 
     /* Whether this machine has it. */
     bool (*present)(void);

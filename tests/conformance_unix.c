@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The carriers of the suite on Unix: beside mem, the system's sockets. */
-#include "conformance.h"
+/* The carriers of the suite on Unix: beside mem, the system's sockets, shared
+ * memory, and the stack in the process (conformance_direct.c). */
+#include "conformance_direct.h"
 
 #include "unix_support.h"
 
@@ -238,7 +239,20 @@ static const struct carrier carrier_fd = {
 };
 
 const struct carrier *const suite_carriers[] = {
-    &carrier_mem,       &carrier_tcp, &carrier_tcp6,  &carrier_unix,
-    &carrier_abstract,  &carrier_fd,  &carrier_vchan, &carrier_auto,
-    &carrier_auto_name, NULL,
+    &carrier_mem,
+    &carrier_tcp,
+    &carrier_tcp6,
+    &carrier_unix,
+    &carrier_abstract,
+    &carrier_fd,
+    &carrier_vchan,
+    &carrier_auto,
+    &carrier_auto_name,
+#ifdef CONDUIT_DIRECT
+    &carrier_direct,
+    &carrier_direct6,
+    &carrier_direct_out,
+    &carrier_direct_in,
+#endif
+    NULL,
 };

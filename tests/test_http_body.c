@@ -174,6 +174,12 @@ static void over_vchan(void **state)
     all_ways(state, "vchan://body");
 }
 
+static void over_direct(void **state)
+{
+    T_NEEDS("tcp+direct");
+    all_ways(state, "tcp+direct://127.0.0.1:0");
+}
+
 static void over_chop(void **state)
 {
     all_ways(state, "chop+mem://body");
@@ -221,8 +227,13 @@ static void refuses_to_end_short(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T_TEST(over_mem),  T_TEST(over_tcp),   T_TEST(over_vchan),
-        T_TEST(over_chop), T_TEST(leaves_out), T_TEST(refuses_to_end_short),
+        T_TEST(over_mem),
+        T_TEST(over_tcp),
+        T_TEST(over_vchan),
+        T_TEST(over_direct),
+        T_TEST(over_chop),
+        T_TEST(leaves_out),
+        T_TEST(refuses_to_end_short),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

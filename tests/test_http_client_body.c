@@ -323,7 +323,8 @@ static void the_peer_feels_it(void **state)
  * Uploads a stream and downloads another of the same size. The server checks
  * nothing of HTTP: it looks for the stream behind the head, by its length.
  */
-static void exchange(void **state, const char *uri, size_t size)
+static void exchange(void **state, const char *listen, const char *uri,
+                     size_t size)
 {
     struct conduit_http_call_options o = chunked;
     struct rig r;
@@ -334,7 +335,7 @@ static void exchange(void **state, const char *uri, size_t size)
     assert_non_null(answer);
     t_fill(5, 0, answer, size);
     assert_int_equal(conduit_register_chop(((struct t_env *)*state)->ctx), 0);
-    rig_open_at(&r, state, strrchr(uri, '+') + 1, uri, NULL);
+    rig_open_at(&r, state, listen, uri, NULL);
     c = call_new(r.env, r.client);
     c->stream = 4;
     c->stream_size = size;
@@ -360,20 +361,27 @@ static void exchange(void **state, const char *uri, size_t size)
 
 static void a_megabyte(void **state)
 {
-    exchange(state, URI, CALL_BODY);
+    exchange(state, "mem://peer", URI, CALL_BODY);
 }
 
 static void a_megabyte_over_vchan(void **state)
 {
     T_NEEDS("vchan");
     t_own_names(*state);
-    exchange(state, "http+vchan://peer", CALL_BODY);
+    exchange(state, "vchan://peer", "http+vchan://peer", CALL_BODY);
+}
+
+static void a_megabyte_over_direct(void **state)
+{
+    T_NEEDS("tcp+direct");
+    exchange(state, "tcp+direct://127.0.0.1:80",
+             "http+tcp+direct://127.0.0.1:80", CALL_BODY);
 }
 
 static void a_byte_at_a_time(void **state)
 {
-    exchange(state, "http+chop+mem://peer", 10000);
-    exchange(state, "http+chop+chop+mem://peer", 3000);
+    exchange(state, "mem://peer", "http+chop+mem://peer", 10000);
+    exchange(state, "mem://peer", "http+chop+chop+mem://peer", 3000);
 }
 
 int main(void)
@@ -392,6 +400,7 @@ int main(void)
         T_TEST(the_peer_feels_it),
         T_TEST(a_megabyte),
         T_TEST(a_megabyte_over_vchan),
+        T_TEST(a_megabyte_over_direct),
         T_TEST(a_byte_at_a_time),
     };
 

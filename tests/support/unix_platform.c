@@ -12,8 +12,12 @@ int t_platform_new(const struct conduit_ctx_options *options,
     return conduit_unix_new(NULL, options, out, err);
 }
 
-const char *const t_transports[] = {"tcp+socket", "unix", "fd", "mem",
-                                    "vchan",      "auto", NULL};
+const char *const t_transports[] = {"tcp+socket", "unix",  "fd",
+                                    "mem",        "vchan", "auto",
+#ifdef CONDUIT_DIRECT
+                                    "tcp+direct",
+#endif
+                                    NULL};
 
 int t_platform_register(struct conduit_ctx *ctx)
 {
