@@ -11,9 +11,10 @@ packages_build=(build-essential cmake ninja-build pkg-config libevent-dev
                 libjansson-dev libssl-dev libbearssl-dev)
 packages_test=(clang clang-format clang-tidy libclang-rt-dev libcmocka-dev
                musl-dev git curl gnutls-bin openssl socat nginx-light
-               libnginx-mod-stream iproute2 spin chromium chromium-driver)
+               libnginx-mod-stream iproute2 dnsmasq-base tcpdump spin
+               chromium chromium-driver)
 # What conduit is measured against.
-packages_bench=(nginx-light libnginx-mod-stream)
+packages_bench=(nginx-light libnginx-mod-stream iproute2)
 # What guests are built with, and the lab that runs them.
 packages_xen=(libxen-dev musl-dev qemu-system-x86 busybox-static cpio kmod
               xz-utils)

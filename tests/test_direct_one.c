@@ -19,17 +19,22 @@ static void a_second_context_is_refused(void **state)
     struct t_env first;
     struct t_env second;
     struct t_server s;
+    struct t_client c;
     struct conduit_error err = {0};
 
     (void)state;
-    t_env_init(&first);
     t_env_init(&second);
+    t_env_init(&first); /* the first of the two to go */
     t_listen(&s, &first, URI, NULL);
     assert_int_equal(try_listening(&second, &err), CONDUIT_ELIMIT);
     assert_int_equal(err.code, CONDUIT_ELIMIT);
     assert_non_null(strstr(err.text, "another context"));
     /* It has all else, and the first has lost nothing. */
     conduit_conn_close(t_dial_now(&first, URI));
+    t_dial(&c, &second, URI, NULL);
+    T_UNTIL(&second, c.calls != 0);
+    assert_null(c.conn);
+    assert_int_equal(c.err.code, CONDUIT_ELIMIT);
     t_unlisten(&s);
     t_env_fini(&first);
     t_listen(&s, &second, URI, NULL);

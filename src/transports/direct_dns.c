@@ -159,6 +159,9 @@ static void start(struct conduit_resolver_source *source,
         return;
     }
     memcpy(q->host, host, n);
+    if (n > 2 && host[n - 2] == '.') {
+        q->host[n - 2] = '\0'; /* the root, which lwIP takes for a label */
+    }
     q->stack = stack;
     q->lookup = lookup;
     q->number = ++last_number;
