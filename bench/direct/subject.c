@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -222,6 +223,7 @@ void bench_subject_start(struct bench_subject *s)
     s->process = fork();
     if (s->process == 0) {
         (void)close(fds[0]);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         serve(s, fds[1]);
         _exit(0);
     }
