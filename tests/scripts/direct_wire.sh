@@ -10,6 +10,7 @@ source "${BASH_SOURCE[0]%/*}/../support/net_scripts.sh"
 needs curl
 
 # The process has tap0 in `near`, the system is in `far`, the wire is between.
+near='' far=''
 new_net near
 new_net far
 new_tap "$near" tap0
