@@ -145,12 +145,18 @@ static void start(struct conduit_resolver_source *source,
 {
     struct cdt_stack *stack = CDT_CONTAINER(source, struct cdt_stack, source);
     size_t n = strlen(host) + 1;
+    struct conduit_error err = {0};
     struct cdt_direct_query *q;
 
     *handle = NULL;
-    if ((!stack->up && strcmp(stack->ctx->net, "direct") != 0) ||
-        cdt_stack_up(stack, NULL) != 0) {
+    if (!stack->up && strcmp(stack->ctx->net, "direct") != 0) {
         conduit_lookup_done(lookup, CONDUIT_ENAME, 0);
+        return;
+    }
+    if (cdt_stack_up(stack, &err) != 0) {
+        /* a look-up has a code to fail with, and no words */
+        conduit_log(stack->ctx, CONDUIT_LOG_ERROR, err.layer, "%s", err.text);
+        conduit_lookup_done(lookup, err.code, err.native);
         return;
     }
     q = conduit_alloc(stack->ctx, sizeof *q + n);
