@@ -4,15 +4,12 @@
  * is: both ends in it, over its loopback; or one end in it, the other in the
  * system's stack, over a TAP in a network namespace of the test's own.
  */
-#include "conformance_direct.h"
+#include "conformance_unix.h"
 
 #include "unix_net.h"
 #include "unix_support.h"
 
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #define CAPS (CONDUIT_CAP_HALF_CLOSE | CONDUIT_CAP_RESET | CONDUIT_CAP_LINGER)
 
@@ -102,12 +99,8 @@ static void connect_across(struct fix *f, struct t_pair *pair,
 /* The end that has a descriptor. */
 static void shrink(const struct conduit_conn *conn)
 {
-    int fd = conduit_unix_fd(conn);
-    int size = 8192;
-
-    if (fd >= 0) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    if (conduit_unix_fd(conn) >= 0) {
+        suite_shrink_socket(conn);
     }
 }
 
@@ -119,18 +112,6 @@ static void delivered(const struct t_conn *t)
     T_POLL(t->env,
            conduit_conn_query(t->conn, CONDUIT_QUERY_UNACKED, &unacked) == 0 &&
                unacked == 0);
-}
-
-static unsigned tcp_packets(const struct t_conn *t)
-{
-    struct tcp_info info;
-    socklen_t len = sizeof info;
-
-    memset(&info, 0, sizeof info);
-    assert_int_equal(getsockopt(conduit_unix_fd(t->conn), IPPROTO_TCP, TCP_INFO,
-                                &info, &len),
-                     0);
-    return info.tcpi_data_segs_out;
 }
 
 const struct carrier carrier_direct = {
@@ -184,5 +165,5 @@ const struct carrier carrier_direct_in = {
     .connect = connect_across,
     .shrink = shrink,
     .delivered = delivered,
-    .packets = tcp_packets,
+    .packets = suite_packets_of_tcp,
 };

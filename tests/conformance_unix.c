@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The carriers of the suite on Unix: beside mem, the system's sockets, shared
  * memory, and the stack in the process (conformance_direct.c). */
-#include "conformance_direct.h"
+#include "conformance_unix.h"
 
 #include "unix_support.h"
 
@@ -106,7 +106,7 @@ static void connect_fds(struct fix *f, struct t_pair *pair,
     pair->b = (struct t_conn){.env = &f->env, .conn = conn, .in = 1, .out = 2};
 }
 
-static void shrink(const struct conduit_conn *conn)
+void suite_shrink_socket(const struct conduit_conn *conn)
 {
     int fd = conduit_unix_fd(conn);
     int size = 8192;
@@ -125,7 +125,7 @@ static void delivered(const struct t_conn *t)
     T_POLL(t->env, ioctl(fd, SIOCOUTQ, &held) == 0 && held == 0);
 }
 
-static unsigned tcp_packets(const struct t_conn *t)
+unsigned suite_packets_of_tcp(const struct t_conn *t)
 {
     struct tcp_info info;
     socklen_t len = sizeof info;
@@ -145,9 +145,9 @@ static const struct carrier carrier_tcp = {
     .present = suite_is_present,
     .uri = uri_tcp,
     .connect = suite_connect_by_uri,
-    .shrink = shrink,
+    .shrink = suite_shrink_socket,
     .delivered = delivered,
-    .packets = tcp_packets,
+    .packets = suite_packets_of_tcp,
 };
 
 static const struct carrier carrier_tcp6 = {
@@ -158,9 +158,9 @@ static const struct carrier carrier_tcp6 = {
     .present = t_have_ipv6,
     .uri = uri_tcp6,
     .connect = suite_connect_by_uri,
-    .shrink = shrink,
+    .shrink = suite_shrink_socket,
     .delivered = delivered,
-    .packets = tcp_packets,
+    .packets = suite_packets_of_tcp,
 };
 
 static const struct carrier carrier_unix = {
@@ -171,7 +171,7 @@ static const struct carrier carrier_unix = {
     .present = suite_is_present,
     .uri = uri_unix,
     .connect = suite_connect_by_uri,
-    .shrink = shrink,
+    .shrink = suite_shrink_socket,
     .delivered = delivered,
     .packets = suite_packets_unseen,
 };
@@ -184,7 +184,7 @@ static const struct carrier carrier_abstract = {
     .present = suite_is_present,
     .uri = uri_abstract,
     .connect = suite_connect_by_uri,
-    .shrink = shrink,
+    .shrink = suite_shrink_socket,
     .delivered = delivered,
     .packets = suite_packets_unseen,
 };
@@ -233,9 +233,9 @@ static const struct carrier carrier_fd = {
     .present = suite_is_present,
     .uri = uri_fd,
     .connect = connect_fds,
-    .shrink = shrink,
+    .shrink = suite_shrink_socket,
     .delivered = delivered,
-    .packets = tcp_packets,
+    .packets = suite_packets_of_tcp,
 };
 
 const struct carrier *const suite_carriers[] = {

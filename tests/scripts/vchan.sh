@@ -26,14 +26,6 @@ start() {
     mapfile -t uri < <(sed -n 's/^listening //p' lines)
 }
 
-# stop PID: ends it in good order.
-stop() {
-    local status=0
-    kill -TERM "$1"
-    until_so "the end of $1" is_gone "$1"
-    wait "$1" || status=$?
-    is "$status" 0
-}
 killed() {
     kill -KILL "$1"
     wait "$1" || true

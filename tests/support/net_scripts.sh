@@ -85,15 +85,6 @@ start() {
     [[ $uri ]] || die "$* with $stack: $(<"$errors")"
 }
 
-# stop PID: ends it in good order.
-stop() {
-    local status=0
-    kill -TERM "$1"
-    until_so "the end of $1" is_gone "$1"
-    wait "$1" || status=$?
-    is "$status" 0
-}
-
 # is_quiet FILE: nothing was said but of a link that we took down.
 is_quiet() {
     ! grep -v 'direct: the link is down$' "$1" >complaints ||

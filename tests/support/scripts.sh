@@ -62,3 +62,12 @@ until_so() {
 is_gone() {
     ! kill -0 "$1" 2>/dev/null
 }
+
+# stop PID: ends it in good order.
+stop() {
+    local status=0
+    kill -TERM "$1"
+    until_so "the end of $1" is_gone "$1"
+    wait "$1" || status=$?
+    is "$status" 0
+}
