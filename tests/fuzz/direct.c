@@ -9,10 +9,8 @@
  * A service listens, which says what it hears; a client dials an address and a
  * name. However it goes, all memory is given back.
  */
-#include "core.h"
 #include "transports/link.h"
-
-#include <conduit/unix.h>
+#include "unix_still.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -44,60 +42,14 @@ static const uint8_t our_mac[6] = {2, 0, 0, 0, 0, 1};
 static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 2};
 static struct device device;
 static struct conduit_conn *conns[CONNS];
-static uint64_t clock_ns;
 static uint32_t drawn;
-static size_t live;
-
-/* ---- the platform ---- */
-
-static uint64_t clock_now(struct conduit_platform *p)
-{
-    (void)p;
-    return clock_ns;
-}
-
-static void clock_wait(struct conduit_platform *p, uint64_t max_ns)
-{
-    (void)p;
-    clock_ns += max_ns;
-}
 
 /* The same in every run. */
 static int same_entropy(struct conduit_platform *p, void *buf, size_t n)
 {
-    uint8_t *out = buf;
-
     (void)p;
-    for (size_t i = 0; i < n; i++) {
-        drawn = drawn * 1664525u + 1013904223u;
-        out[i] = (uint8_t)(drawn >> 24);
-    }
+    t_still_draw(&drawn, buf, n);
     return 0;
-}
-
-static void *resize(void *arg, void *ptr, size_t size)
-{
-    void *p = realloc(ptr, size);
-
-    (void)arg;
-    live += p != NULL && ptr == NULL;
-    return p;
-}
-
-static void release(void *arg, void *ptr)
-{
-    (void)arg;
-    live -= ptr != NULL;
-    free(ptr);
-}
-
-static void quiet(void *arg, enum conduit_log_level level, const char *layer,
-                  const char *text)
-{
-    (void)arg;
-    (void)level;
-    (void)layer;
-    (void)text;
 }
 
 /* ---- the device ---- */
@@ -462,21 +414,9 @@ static void act(struct input *in)
 
 static struct conduit_ctx *make_ctx(bool dhcp)
 {
-    static struct conduit_platform_ops ops;
-    const struct conduit_ctx_options options = {
-        .allocator = {resize, release, NULL}, .log = quiet};
-    struct conduit_ctx *ctx;
-    int code = conduit_unix_new(NULL, &options, &ctx, NULL);
+    struct conduit_ctx *ctx = t_still_new(same_entropy);
+    int code;
 
-    assert(code == 0);
-    ops = *ctx->platform->ops;
-    if (clock_ns == 0) {
-        clock_ns = ops.monotonic(ctx->platform);
-    }
-    ops.monotonic = clock_now;
-    ops.wait = clock_wait;
-    ops.entropy = same_entropy;
-    ctx->platform->ops = &ops;
     drawn = 1;
     code = cdt_direct_register(ctx, device_open);
     assert(code == 0);
@@ -542,7 +482,7 @@ static void run(const uint8_t *data, size_t size)
     }
     memset(conns, 0, sizeof conns);
     conduit_ctx_free(ctx);
-    assert(live == 0);
+    assert(t_still_blocks == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -19,10 +19,8 @@
  * see an end within a bounded number of turns, and all memory is given back.
  */
 #include "chop.h"
-#include "core.h"
 #include "test_identity.h"
-
-#include <conduit/unix.h>
+#include "unix_still.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -95,84 +93,24 @@ struct record {
 
 static struct record records[2][2][2];
 static const char *const engines[] = {"openssl", "bearssl"};
-static size_t live; /* blocks of conduit's memory */
 
-/* ---- the platform ---- */
-
-static uint64_t clock_ns;
-
-static uint64_t clock_now(struct conduit_platform *p)
-{
-    (void)p;
-    return clock_ns;
-}
-
-/* Who waits for ever, with nothing that could end it, hangs. */
-static void clock_wait(struct conduit_platform *p, uint64_t max_ns)
-{
-    (void)p;
-    assert(max_ns != UINT64_MAX);
-    clock_ns += max_ns;
-}
+/* ---- the context ---- */
 
 /* The same in every call, whichever session asks first. */
 static int same_entropy(struct conduit_platform *p, void *buf, size_t n)
 {
     uint32_t drawn = 1;
-    uint8_t *out = buf;
 
     (void)p;
-    for (size_t i = 0; i < n; i++) {
-        drawn = drawn * 1664525u + 1013904223u;
-        out[i] = (uint8_t)(drawn >> 24);
-    }
+    t_still_draw(&drawn, buf, n);
     return 0;
-}
-
-static void *resize(void *arg, void *ptr, size_t size)
-{
-    void *p = realloc(ptr, size);
-
-    (void)arg;
-    live += p != NULL && ptr == NULL;
-    return p;
-}
-
-static void release(void *arg, void *ptr)
-{
-    (void)arg;
-    live -= ptr != NULL;
-    free(ptr);
-}
-
-static void quiet(void *arg, enum conduit_log_level level, const char *layer,
-                  const char *text)
-{
-    (void)arg;
-    (void)level;
-    (void)layer;
-    (void)text;
 }
 
 static struct conduit_ctx *make_ctx(void)
 {
-    static struct conduit_platform_ops ops;
-    const struct conduit_ctx_options options = {
-        .allocator = {resize, release, NULL},
-        .log = quiet,
-        .log_level = CONDUIT_LOG_DEBUG,
-    };
-    struct conduit_ctx *ctx;
-    int code = conduit_unix_new(NULL, &options, &ctx, NULL);
+    struct conduit_ctx *ctx = t_still_new(same_entropy);
+    int code = conduit_register_all(ctx) | conduit_register_chop(ctx);
 
-    assert(code == 0);
-    clock_ns = ctx->platform->ops->monotonic(ctx->platform);
-    ops = *ctx->platform->ops;
-    ops.monotonic = clock_now;
-    ops.wait = clock_wait;
-    ops.entropy = same_entropy;
-    ctx->platform->ops = &ops;
-    code = conduit_register_all(ctx) | conduit_register_chop(ctx);
     assert(code == 0);
     return ctx;
 }
@@ -441,7 +379,7 @@ static bool has_queued(const struct raw *r)
  * ends it; an end that has come must do so without one. */
 static void turns(struct run *run)
 {
-    uint64_t began = clock_ns;
+    uint64_t began = t_still_ns;
     unsigned n = 0;
 
     while (!over(run)) {
@@ -453,7 +391,8 @@ static void turns(struct run *run)
         raw_turn(run, CLIENT);
         raw_turn(run, SERVER);
     }
-    assert(run->way == RELAY || clock_ns - began < TALK_MS * UINT64_C(1000000));
+    assert(run->way == RELAY ||
+           t_still_ns - began < TALK_MS * UINT64_C(1000000));
 }
 
 static void end(struct run *run)
@@ -467,7 +406,7 @@ static void end(struct run *run)
     conduit_tls_unref(run->tls[CLIENT]);
     conduit_tls_unref(run->tls[SERVER]);
     conduit_ctx_free(run->ctx);
-    assert(live == 0);
+    assert(t_still_blocks == 0);
 }
 
 /* ---- recording ---- */
