@@ -107,6 +107,10 @@ static void what_the_device_does(void **state)
     assert_string_equal(c.pcap, "/dir/a file=1");
     good("direct,tap=t,offload=on,mtu=1280", &c);
     assert_true(c.offload);
+    good("direct,tap=t,txqueuelen=1", &c);
+    assert_int_equal(c.txqueuelen, 1);
+    good("direct,tap=t,txqueuelen=1000000", &c);
+    assert_int_equal(c.txqueuelen, 1000000);
     good("direct,tap=t,mtu=65535", &c);
     assert_int_equal(c.mtu, 65535);
 }
@@ -236,6 +240,9 @@ static const struct bad {
     {"direct,tap=t,mtu=1279", "mtu=1279: the MTU is none of 1280 to 65535"},
     {"direct,tap=t,mtu=65536", "none of 1280"},
     {"direct,tap=t,mtu=0", "none of 1280"},
+    {"direct,tap=t,txqueuelen=0", "none of 1 to 1000000 frames"},
+    {"direct,tap=t,txqueuelen=1000001", "none of 1 to 1000000 frames"},
+    {"direct,tap=t,txqueuelen", "as in txqueuelen=16384"},
     {"direct,tap=t,mtu=1500x", "none of 1280"},
     {"direct,tap=t,mtu=-1500", "none of 1280"},
     {"direct,tap=t,mtu=01500", "none of 1280"},

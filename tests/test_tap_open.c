@@ -41,6 +41,11 @@ static void its_owner_needs_no_capability(void **state)
     tap_fails(env, "direct,tap=" TAP ",mtu=9000", CONDUIT_EACCESS, EPERM,
               "mtu=9000: " TAP " has 1500, and to change that needs "
               "CAP_NET_ADMIN; as root: ip link set dev " TAP " mtu 9000");
+    assert_int_equal(t_net_queue(TAP), 1000);
+    tap_fails(env, "direct,tap=" TAP ",txqueuelen=2000", CONDUIT_EACCESS, EPERM,
+              "txqueuelen=2000: " TAP " has 1000, and to change that needs "
+              "CAP_NET_ADMIN; as root: ip link set dev " TAP
+              " txqueuelen 2000");
     may_configure(true);
 }
 
@@ -181,6 +186,27 @@ static void the_mtu_is_the_interfaces_or_sets_it(void **state)
               "has an MTU of 1279, and 1280 is the least");
 }
 
+static void its_queue_is_long_or_as_asked(void **state)
+{
+    struct t_env *env = *state;
+    struct cdt_link *link;
+
+    t_net_tap(TAP, &(struct t_net_tap){0});
+    assert_int_equal(t_net_queue(TAP), 1000);
+    link = open_tap(env, "direct,tap=" TAP);
+    assert_int_equal(t_net_queue(TAP), 16384);
+    link->ops->destroy(link);
+    link = open_tap(env, "direct,tap=" TAP ",txqueuelen=20000");
+    assert_int_equal(t_net_queue(TAP), 20000);
+    link->ops->destroy(link);
+    link = open_tap(env, "direct,tap=" TAP);
+    assert_int_equal(t_net_queue(TAP), 20000);
+    link->ops->destroy(link);
+    link = open_tap(env, "direct,tap=" TAP ",txqueuelen=50");
+    assert_int_equal(t_net_queue(TAP), 50);
+    link->ops->destroy(link);
+}
+
 static void the_address_is_given_or_random(void **state)
 {
     static const uint8_t given[6] = {2, 0, 0, 0, 0, 0xab};
@@ -231,6 +257,7 @@ int main(void)
         TAP_TEST(it_is_of_another_kind),
         TAP_TEST(memory_fails),
         TAP_TEST(the_mtu_is_the_interfaces_or_sets_it),
+        TAP_TEST(its_queue_is_long_or_as_asked),
         TAP_TEST(the_address_is_given_or_random),
         TAP_TEST(the_address_is_not_the_kernels),
     };

@@ -20,6 +20,7 @@
 
 #define ETHERNET_HEADER 14u
 #define FRAMES_A_WAKEUP 64
+#define BYTES_A_WAKEUP 262144u /* which stay in the cache until they are read */
 #define RETRY_MS_MOST 16u
 #define SEGMENTS 128 /* of a frame; the rest is merged */
 #define TCP_HEADER_LEAST 20u
@@ -154,7 +155,7 @@ static void take_frame(struct cdt_tap *tap, struct cdt_frame *frame, size_t n,
 }
 
 /* false: there is nothing more to read now. */
-static bool read_frame(struct cdt_tap *tap)
+static bool read_frame(struct cdt_tap *tap, size_t *bytes)
 {
     struct cdt_frame *frame = cdt_stack_frame(tap->base.stack);
     struct virtio_net_hdr header = {0};
@@ -183,17 +184,20 @@ static bool read_frame(struct cdt_tap *tap)
         return native == EINTR;
     }
     take_frame(tap, frame, (size_t)got, header_size, &header);
+    *bytes += (size_t)got;
     return true;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct cdt_tap *tap = arg;
+    size_t bytes = 0;
     unsigned n = 0;
 
     (void)fd;
     (void)what;
-    while (n < FRAMES_A_WAKEUP && read_frame(tap)) {
+    while (n < FRAMES_A_WAKEUP && bytes < BYTES_A_WAKEUP &&
+           read_frame(tap, &bytes)) {
         n++;
     }
 }

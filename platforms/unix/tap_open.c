@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define DEVICE "/dev/net/tun"
+#define QUEUE 16384 /* frames */
 
 static void name_it(const struct cdt_tap *tap, struct ifreq *request)
 {
@@ -164,18 +165,11 @@ static int set_offload(struct cdt_tap *tap, struct conduit_error *err)
 
 /* ---- the interface ------------------------------------------------------ */
 
-static int set_mtu(const struct cdt_tap *tap, int control, uint32_t mtu,
-                   int before, struct conduit_error *err)
+/* `what` of the interface is `before`, and could not be set to `wanted`. */
+static int cannot_set(const struct cdt_tap *tap, const char *what,
+                      uint32_t wanted, int before, int native,
+                      struct conduit_error *err)
 {
-    struct ifreq request;
-    int native;
-
-    name_it(tap, &request);
-    request.ifr_mtu = (int)mtu;
-    if (ioctl(control, SIOCSIFMTU, &request) == 0) {
-        return 0;
-    }
-    native = errno;
     return conduit_error_set(
         err,
         native == EPERM    ? CONDUIT_EACCESS
@@ -183,11 +177,24 @@ static int set_mtu(const struct cdt_tap *tap, int control, uint32_t mtu,
                            : CONDUIT_EIO,
         CDT_TAP_LAYER, native,
         native == EPERM
-            ? "mtu=%lu: %s has %d, and to change that needs CAP_NET_ADMIN; as "
-              "root: ip link set dev %s mtu %lu"
-            : "mtu=%lu: %s has %d, and cannot be changed (%s)",
-        (unsigned long)mtu, tap->name, before,
-        native == EPERM ? tap->name : strerror(native), (unsigned long)mtu);
+            ? "%s=%lu: %s has %d, and to change that needs CAP_NET_ADMIN; as "
+              "root: ip link set dev %s %s %lu"
+            : "%s=%lu: %s has %d, and cannot be changed (%s)",
+        what, (unsigned long)wanted, tap->name, before,
+        native == EPERM ? tap->name : strerror(native), what,
+        (unsigned long)wanted);
+}
+
+static int set_mtu(const struct cdt_tap *tap, int control, uint32_t mtu,
+                   int before, struct conduit_error *err)
+{
+    struct ifreq request;
+
+    name_it(tap, &request);
+    request.ifr_mtu = (int)mtu;
+    return ioctl(control, SIOCSIFMTU, &request) == 0
+               ? 0
+               : cannot_set(tap, "mtu", mtu, before, errno, err);
 }
 
 static int take_mtu(struct cdt_tap *tap, int control, uint32_t wanted,
@@ -216,6 +223,42 @@ static int take_mtu(struct cdt_tap *tap, int control, uint32_t wanted,
     }
     tap->base.mtu = (uint16_t)mtu;
     return code;
+}
+
+/*
+ * What the kernel sends and we have not read yet waits there; where there is no
+ * room, it is lost, and TCP needs a fifth of a second to find that out. So the
+ * queue has to bear a frame of each connection there may be. Who has no right
+ * to change it, and did not ask for it, goes on with what there is.
+ */
+static int take_queue(const struct cdt_tap *tap, int control, uint32_t wanted,
+                      struct conduit_error *err)
+{
+    struct ifreq request;
+    int before;
+
+    name_it(tap, &request);
+    if (ioctl(control, SIOCGIFTXQLEN, &request) != 0) {
+        return conduit_error_set(err, CONDUIT_EIO, CDT_TAP_LAYER, errno,
+                                 "%s: its queue: %s", tap->name,
+                                 strerror(errno));
+    }
+    before = request.ifr_qlen;
+    if (wanted != 0 ? before == (int)wanted : before >= QUEUE) {
+        return 0;
+    }
+    request.ifr_qlen = wanted != 0 ? (int)wanted : QUEUE;
+    if (ioctl(control, SIOCSIFTXQLEN, &request) == 0) {
+        return 0;
+    }
+    if (wanted != 0) {
+        return cannot_set(tap, "txqueuelen", wanted, before, errno, err);
+    }
+    conduit_log(tap->ctx, CONDUIT_LOG_INFO, CDT_TAP_LAYER,
+                "%s has room for %d frames only; as root: ip link set dev %s "
+                "txqueuelen %d",
+                tap->name, before, tap->name, QUEUE);
+    return 0;
 }
 
 /* The interface's own address is that of the kernel's end of the wire. */
@@ -262,6 +305,9 @@ static int take_interface(struct cdt_tap *tap,
             strerror(errno));
     }
     code = take_mtu(tap, control, config->mtu, err);
+    if (code == 0) {
+        code = take_queue(tap, control, config->txqueuelen, err);
+    }
     if (code == 0) {
         code = take_mac(tap, control, config, err);
     }

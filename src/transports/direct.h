@@ -47,6 +47,8 @@ struct cdt_stack {
     struct cdt_direct_entry **slots; /* connections, by their addresses */
     size_t slot_count;               /* a power of two, or 0 */
     size_t entry_count;
+    bool has_strays; /* connections that are not in the table, for want of
+                      * memory */
 
     struct conduit_resolver_source source;
     struct cdt_direct_query *queries;
@@ -86,22 +88,32 @@ void cdt_direct_raise_mss(const struct cdt_stack *stack, struct tcp_pcb *pcb);
 
 /* ---- which connection a packet is for (direct_table.c) ---- */
 
-/* lwIP's list of connections while it takes a packet. */
+/* lwIP's lists of connections, which are put away while it takes a packet. */
 struct cdt_direct_front {
-    struct tcp_pcb *pcb; /* which is in front; NULL: nothing has changed */
-    struct tcp_pcb *first;
-    struct tcp_pcb *next;
+    bool taken;          /* false: nothing has changed */
+    struct tcp_pcb *pcb; /* whose packet it is, alone in `list`; or NULL */
+    struct tcp_pcb **list;
+    struct tcp_pcb *next; /* what was behind it */
+    struct tcp_pcb *active;
+    struct tcp_pcb *waiting; /* in TIME_WAIT */
 };
 
 /* A connection whose addresses are known; it leaves by itself. */
 void cdt_direct_table_add(struct cdt_stack *stack, struct tcp_pcb *pcb);
+/* Adds those that begin at a listener. */
+void cdt_direct_table_listen(struct cdt_stack *stack,
+                             struct tcp_pcb *listening);
 void cdt_direct_table_free(struct cdt_stack *stack);
+
+/* A port of our own side that no connection to there has; 0: all have one. */
+uint16_t cdt_direct_table_port(const struct cdt_stack *stack,
+                               const ip_addr_t *to, uint16_t to_port);
 
 /* Around lwIP's taking of an IP packet of n bytes, of which some headers are
  * looked at. */
 void cdt_direct_table_begin(struct cdt_stack *stack, const uint8_t *packet,
                             size_t n, struct cdt_direct_front *front);
-void cdt_direct_table_end(const struct cdt_direct_front *front);
+void cdt_direct_table_end(struct cdt_direct_front *front);
 
 /* ---- names (direct_dns.c) ---- */
 

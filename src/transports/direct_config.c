@@ -244,6 +244,16 @@ static int parse_mtu(const struct parse *p)
     return 0;
 }
 
+static int parse_txqueuelen(const struct parse *p)
+{
+    if (!parse_number(p->value, p->size, CDT_LINK_QUEUE_MAX,
+                      &p->out->txqueuelen) ||
+        p->out->txqueuelen == 0) {
+        return bad(p, "the queue has room for none of 1 to 1000000 frames");
+    }
+    return 0;
+}
+
 static int parse_offload(const struct parse *p)
 {
     p->out->offload = is(p, "on");
@@ -342,6 +352,7 @@ static const struct key {
     {"slaac", NULL, parse_slaac, false},
     {"dns", "dns=10.0.0.1", parse_dns, true},
     {"mtu", "mtu=9000", parse_mtu, false},
+    {"txqueuelen", "txqueuelen=16384", parse_txqueuelen, false},
     {"offload", "offload=off", parse_offload, false},
     {"mac", "mac=02:00:00:00:00:02", parse_mac, false},
     {"pcap", "pcap=FILE", parse_pcap, false},
@@ -392,7 +403,7 @@ static int parse_item(struct parse *p, unsigned *seen)
     }
     if (number == KEYS) {
         return bad(p, "no such key (tap, ip, gw, dhcp, hostname, ip6, gw6, "
-                      "slaac, dns, mtu, offload, mac, pcap)");
+                      "slaac, dns, mtu, txqueuelen, offload, mac, pcap)");
     }
     if (key->example == NULL && equals != NULL) {
         (void)snprintf(why, sizeof why, "%s has no value", key->name);

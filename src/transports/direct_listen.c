@@ -194,6 +194,7 @@ int cdt_direct_listen(struct conduit_listener *listener,
     a->waiting_last = &a->waiting;
     tcp_arg(a->pcb, a);
     tcp_accept(a->pcb, on_accept);
+    cdt_direct_table_listen(stack, a->pcb);
     *out = &a->base;
     return 0;
 }

@@ -166,34 +166,46 @@ static void detach(struct cdt_direct *d)
 
 /* ---- beginning and ending ----------------------------------------------- */
 
-static void connect_now(struct cdt_direct *d)
+static void connect_to(struct cdt_direct *d, const ip_addr_t *to)
 {
+    uint16_t port = cdt_direct_table_port(d->stack, to, d->peer.port);
     struct tcp_pcb *pcb;
-    ip_addr_t to;
     err_t err;
 
-    cdt_ip_from(d->stack, &d->peer, &to);
-    if (!cdt_stack_ready_for(d->stack, &to)) {
-        cdt_stack_await(d->stack, &d->dial);
+    if (port == 0) {
+        conduit_conn_fail(&d->base, BOTH, CONDUIT_EADDRNOTAVAIL, ERR_USE,
+                          "connections to there have all of our ports");
         return;
     }
-    pcb = tcp_new_ip_type(IP_GET_TYPE(&to));
+    pcb = tcp_new_ip_type(IP_GET_TYPE(to));
     if (pcb == NULL) {
         fail(d, ERR_MEM, "out of memory");
         return;
     }
     attach(d, pcb);
+    pcb->local_port = port;
     pcb->rto = pcb->sv = FIRST_RTO_MS / TCP_SLOW_INTERVAL;
-    err = tcp_connect(pcb, &to, d->peer.port, on_accepted_by_peer);
+    err = tcp_connect(pcb, to, d->peer.port, on_accepted_by_peer);
     if (err == ERR_OK) {
         cdt_direct_table_add(d->stack, pcb);
-    }
-    if (err != ERR_OK) {
+    } else {
         detach(d);
         tcp_abort(pcb);
         fail(d, err,
              err == ERR_RTE ? "no route to the peer"
                             : "the stack cannot connect");
+    }
+}
+
+static void connect_now(struct cdt_direct *d)
+{
+    ip_addr_t to;
+
+    cdt_ip_from(d->stack, &d->peer, &to);
+    if (cdt_stack_ready_for(d->stack, &to)) {
+        connect_to(d, &to);
+    } else {
+        cdt_stack_await(d->stack, &d->dial);
     }
 }
 
@@ -279,7 +291,6 @@ struct conduit_conn *cdt_direct_accepted(struct cdt_stack *stack,
     cdt_ip_to(&pcb->remote_ip, pcb->remote_port, &d->peer);
     cdt_ip_to(&pcb->local_ip, pcb->local_port, &d->local);
     attach(d, pcb);
-    cdt_direct_table_add(stack, pcb);
     cdt_direct_raise_mss(stack, pcb);
     return &d->base;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Finds the connection that a packet is for. lwIP walks the list of all of
+ * Finds the connection that a packet is for. lwIP walks the lists of all of
  * them, moving what it finds to the front; with a thousand that is a quarter of
- * its time. Here they are in a hash table, and the one that is found is put in
- * front of lwIP's list while it takes the packet.
+ * its time. Here they are in a hash table, and while lwIP takes a packet, its
+ * lists have just the one in them that is found, or none.
  *
- * Rejected: keeping the list's order ourselves. lwIP changes it in five places,
+ * Rejected: keeping the lists' order ourselves. lwIP changes it in five places,
  * and each of them would have to be replaced.
  */
 #include "direct.h"
@@ -21,8 +21,11 @@
 
 #define IP4_HEADER 20u
 #define IP6_HEADER 40u
-#define PORTS 4u
 #define PROTOCOL_TCP 6u
+
+/* Ports for our own side: RFC 6056, with half of all. */
+#define PORT_FIRST 0x8000u
+#define PORT_LAST 0xffffu
 
 struct cdt_direct_entry {
     struct cdt_direct_entry *next;
@@ -66,7 +69,8 @@ static uint32_t hash_of_pcb(const struct tcp_pcb *pcb)
 
 /* ---- the table ---------------------------------------------------------- */
 
-static struct cdt_direct_entry **slot_of(struct cdt_stack *stack, uint32_t hash)
+static struct cdt_direct_entry **slot_of(const struct cdt_stack *stack,
+                                         uint32_t hash)
 {
     return &stack->slots[hash & (stack->slot_count - 1)];
 }
@@ -136,7 +140,8 @@ void cdt_direct_table_add(struct cdt_stack *stack, struct tcp_pcb *pcb)
     }
     e = stack->slot_count > 0 ? conduit_alloc(stack->ctx, sizeof *e) : NULL;
     if (e == NULL) {
-        return; /* lwIP finds it by itself */
+        stack->has_strays = true;
+        return;
     }
     e->stack = stack;
     e->pcb = pcb;
@@ -145,6 +150,23 @@ void cdt_direct_table_add(struct cdt_stack *stack, struct tcp_pcb *pcb)
     put_entry(stack, e);
     tcp_ext_arg_set_callbacks(pcb, ENTRY_ID, &callbacks);
     tcp_ext_arg_set(pcb, ENTRY_ID, e);
+}
+
+/* A connection begins at a listener. */
+static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listening,
+                             struct tcp_pcb *pcb)
+{
+    cdt_direct_table_add(listening->ext_args[id].data, pcb);
+    return ERR_OK;
+}
+
+void cdt_direct_table_listen(struct cdt_stack *stack, struct tcp_pcb *listening)
+{
+    static const struct tcp_ext_arg_callbacks callbacks = {NULL,
+                                                           on_passive_open};
+
+    tcp_ext_arg_set_callbacks(listening, ENTRY_ID, &callbacks);
+    tcp_ext_arg_set(listening, ENTRY_ID, stack);
 }
 
 void cdt_direct_table_free(struct cdt_stack *stack)
@@ -161,11 +183,13 @@ struct key {
     uint32_t remote[4];
     uint32_t local[4];
     size_t words;
+    uint32_t sequence;
     uint16_t remote_port;
     uint16_t local_port;
+    uint8_t flags;
 };
 
-static uint16_t port_at(const uint8_t *p)
+static uint16_t u16_at(const uint8_t *p)
 {
     return (uint16_t)(p[0] << 8 | p[1]);
 }
@@ -190,83 +214,164 @@ static bool read_key(const uint8_t *p, size_t n, struct key *key)
     } else {
         return false;
     }
-    if (n < header + PORTS) {
+    if (n < header + TCP_HLEN) {
         return false;
     }
-    key->remote_port = port_at(p + header);
-    key->local_port = port_at(p + header + 2);
+    p += header;
+    key->remote_port = u16_at(p);
+    key->local_port = u16_at(p + 2);
+    key->sequence = (uint32_t)u16_at(p + 4) << 16 | u16_at(p + 6);
+    key->flags = p[13];
     return true;
 }
 
-static bool is_for(const struct tcp_pcb *pcb, const struct key *key)
+/* Leaves aside our own address, which a connection that begins has not yet. */
+static bool is_with(const struct tcp_pcb *pcb, const void *remote, size_t words,
+                    uint16_t remote_port, uint16_t local_port)
 {
-    const void *remote = &pcb->remote_ip.u_addr;
-    const void *local = &pcb->local_ip.u_addr;
-    size_t size = key->words * sizeof *key->remote;
-
-    return pcb->remote_port == key->remote_port &&
-           pcb->local_port == key->local_port &&
-           IP_IS_V6(&pcb->remote_ip) == (key->words == 4) &&
-           memcmp(remote, key->remote, size) == 0 &&
-           memcmp(local, key->local, size) == 0;
+    return pcb->remote_port == remote_port && pcb->local_port == local_port &&
+           IP_IS_V6(&pcb->remote_ip) == (words == 4) &&
+           memcmp(&pcb->remote_ip.u_addr, remote, words * 4) == 0;
 }
 
-static struct tcp_pcb *find(struct cdt_stack *stack, const uint8_t *packet,
-                            size_t n)
+static struct tcp_pcb *find(const struct cdt_stack *stack,
+                            const struct key *key)
 {
     struct cdt_direct_entry *e;
-    struct key key;
     uint32_t hash;
 
-    if (stack->entry_count == 0 || !read_key(packet, n, &key)) {
+    if (stack->entry_count == 0) {
         return NULL;
     }
-    hash = hash_of(key.remote, key.words, key.remote_port, key.local_port);
+    hash = hash_of(key->remote, key->words, key->remote_port, key->local_port);
     for (e = *slot_of(stack, hash); e != NULL; e = e->next) {
-        if (e->hash == hash && is_for(e->pcb, &key)) {
-            /* those that wait for nothing but time are in another list */
-            return e->pcb->state != TIME_WAIT ? e->pcb : NULL;
+        if (e->hash == hash &&
+            is_with(e->pcb, key->remote, key->words, key->remote_port,
+                    key->local_port) &&
+            memcmp(&e->pcb->local_ip.u_addr, key->local, key->words * 4) == 0) {
+            return e->pcb;
         }
     }
     return NULL;
 }
 
-/* ---- in front of lwIP's list -------------------------------------------- */
+/* ---- a port of our own --------------------------------------------------- */
+
+static bool is_taken(const struct cdt_stack *stack, const uint32_t *words,
+                     size_t n, uint16_t remote_port, uint16_t local_port)
+{
+    uint32_t hash = hash_of(words, n, remote_port, local_port);
+    const struct cdt_direct_entry *e;
+
+    for (e = *slot_of(stack, hash); e != NULL; e = e->next) {
+        if (e->hash == hash &&
+            is_with(e->pcb, words, n, remote_port, local_port)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint16_t cdt_direct_table_port(const struct cdt_stack *stack,
+                               const ip_addr_t *to, uint16_t to_port)
+{
+    uint32_t first = cdt_lwip_random();
+    const uint32_t *words = IP_IS_V6(to) ? ip_2_ip6(to)->addr
+                                         : &ip_2_ip4(to)->addr;
+    size_t n = IP_IS_V6(to) ? 4 : 1;
+
+    for (uint32_t i = 0; i <= PORT_LAST - PORT_FIRST; i++) {
+        uint16_t port = (uint16_t)(PORT_FIRST +
+                                   (first + i) % (PORT_LAST - PORT_FIRST + 1));
+
+        if (stack->entry_count == 0 ||
+            !is_taken(stack, words, n, to_port, port)) {
+            return port;
+        }
+    }
+    return 0;
+}
+
+/* ---- lwIP's lists, while it takes a packet ------------------------------- */
+
+/* Puts what has been begun meanwhile, which is hardly ever more than one, in
+ * front of what was there. */
+static void give_back(struct tcp_pcb **list, struct tcp_pcb *rest)
+{
+    while (*list != NULL) {
+        list = &(*list)->next;
+    }
+    *list = rest;
+}
+
+/*
+ * Waiting for nothing but time, and the peer begins anew from the same port:
+ * RFC 9293 section 3.6.1. lwIP would not have it for a minute.
+ */
+static bool begins_anew(const struct tcp_pcb *pcb, const struct key *key)
+{
+    return pcb->state == TIME_WAIT &&
+           (key->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN &&
+           TCP_SEQ_GT(key->sequence, pcb->rcv_nxt);
+}
 
 void cdt_direct_table_begin(struct cdt_stack *stack, const uint8_t *packet,
                             size_t n, struct cdt_direct_front *front)
 {
-    front->pcb = find(stack, packet, n);
-    front->first = tcp_active_pcbs;
+    struct key key;
+
+    *front = (struct cdt_direct_front){0};
+    if (!read_key(packet, n, &key)) {
+        return;
+    }
+    front->pcb = find(stack, &key);
+    if (front->pcb != NULL && begins_anew(front->pcb, &key)) {
+        tcp_abort(front->pcb); /* in silence */
+        front->pcb = NULL;
+    }
+    if (front->pcb == NULL && stack->has_strays) {
+        return;
+    }
+    front->taken = true;
+    front->active = tcp_active_pcbs;
+    front->waiting = tcp_tw_pcbs;
+    tcp_active_pcbs = NULL;
+    tcp_tw_pcbs = NULL;
     if (front->pcb != NULL) {
+        front->list = front->pcb->state == TIME_WAIT ? &tcp_tw_pcbs
+                                                     : &tcp_active_pcbs;
+        front->next = front->pcb->next;
+        front->pcb->next = NULL;
+        *front->list = front->pcb;
         /* A peer whose window is shut, and who says so, is not dead: RFC 9293
          * section 3.8.6.1. lwIP would give it up after twelve probes. */
         front->pcb->persist_probe = 0;
     }
-    if (front->pcb == NULL || front->pcb == front->first) {
-        front->pcb = NULL;
-        return;
-    }
-    /* The list is a circle for the moment, which begins with it. */
-    front->next = front->pcb->next;
-    front->pcb->next = front->first;
-    tcp_active_pcbs = front->pcb;
 }
 
-void cdt_direct_table_end(const struct cdt_direct_front *front)
+/* It has left its list, or is freed: nobody looks at what is behind it. */
+static void forget(struct tcp_pcb **first, const struct tcp_pcb *pcb,
+                   struct tcp_pcb *next)
 {
-    struct tcp_pcb *p = front->first;
+    while (*first != pcb) {
+        first = &(*first)->next;
+    }
+    *first = next;
+}
 
-    if (front->pcb == NULL) {
+void cdt_direct_table_end(struct cdt_direct_front *front)
+{
+    if (!front->taken) {
         return;
     }
-    if (tcp_active_pcbs == front->pcb) {
-        tcp_active_pcbs->next = front->next;
-        tcp_active_pcbs = front->first;
-        return;
+    if (front->list != NULL && *front->list == front->pcb) {
+        front->pcb->next = front->next; /* as it was */
+        *front->list = NULL;
+    } else if (front->list != NULL) {
+        forget(front->list == &tcp_active_pcbs ? &front->active
+                                               : &front->waiting,
+               front->pcb, front->next);
     }
-    while (p->next != front->pcb) { /* it has left the list, or is freed */
-        p = p->next;
-    }
-    p->next = front->next;
+    give_back(&tcp_active_pcbs, front->active);
+    give_back(&tcp_tw_pcbs, front->waiting);
 }

@@ -12,6 +12,7 @@
 
 #define CDT_LINK_MTU_MIN 1280u /* IPv6 needs it: RFC 8200 section 5 */
 #define CDT_LINK_MTU_MAX 65535u
+#define CDT_LINK_QUEUE_MAX 1000000u /* frames */
 
 /* ---- configuration (direct_config.c) ------------------------------------ */
 
@@ -37,6 +38,7 @@ struct cdt_net_config {
     struct conduit_addr gateway6; /* family 0: by router advertisement */
     struct conduit_addr dns[3];   /* family 0: none; DHCP's come behind */
     uint32_t mtu;                 /* 0: the device's */
+    uint32_t txqueuelen;          /* frames; 0: the device's, or more */
     bool offload;                 /* checksums and GSO by the device */
     uint8_t mac[6];               /* all 0: by the device or at random */
     char pcap[256];               /* "": none */

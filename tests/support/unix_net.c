@@ -95,6 +95,15 @@ unsigned t_net_mtu(const char *name)
     return (unsigned)request.ifr_mtu;
 }
 
+unsigned t_net_queue(const char *name)
+{
+    struct ifreq request;
+
+    name_it(&request, name);
+    control(AF_INET, SIOCGIFTXQLEN, &request);
+    return (unsigned)request.ifr_qlen;
+}
+
 /* ---- a TAP -------------------------------------------------------------- */
 
 static void make(const char *name, const struct t_net_tap *options)

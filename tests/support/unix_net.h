@@ -34,6 +34,8 @@ struct t_net_tap {
 void t_net_tap(const char *name, const struct t_net_tap *options);
 void t_net_up(const char *name, bool up);
 unsigned t_net_mtu(const char *name);
+/* Frames that the interface holds for who reads it. */
+unsigned t_net_queue(const char *name);
 void t_net_delete(const char *name);
 /* Into the namespace of a descriptor of /proc/PID/ns/net. */
 void t_net_move(const char *name, int ns);
