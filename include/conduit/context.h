@@ -96,7 +96,7 @@ CONDUIT_API const char *conduit_ctx_platform(const struct conduit_ctx *ctx);
  */
 CONDUIT_API int conduit_register_mem(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_tcp(struct conduit_ctx *ctx);
-/* TCP by a stack within the process, over a TAP or netfront. */
+/* TCP by a stack within the process, over a TAP; where lwIP is in the build. */
 CONDUIT_API int conduit_register_direct(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_unix(struct conduit_ctx *ctx);
 CONDUIT_API int conduit_register_fd(struct conduit_ctx *ctx);
@@ -131,7 +131,7 @@ CONDUIT_API bool conduit_ctx_transport(const struct conduit_ctx *ctx, size_t i,
  * CONDUIT_ESCHEME when the stack is not in this build, CONDUIT_EINVAL for
  * options of one that has none, CONDUIT_ELIMIT for 512 bytes and more; then
  * what was chosen before stays. conduit_ctx_new() fails with the latter two for
- * what CONDUIT_NET says.
+ * what CONDUIT_NET or the build says.
  */
 CONDUIT_API int conduit_ctx_set_net(struct conduit_ctx *ctx, const char *stack,
                                     struct conduit_error *err);
