@@ -205,7 +205,7 @@ fetch_lwip() {
 # A build folder that came from elsewhere, as after moving the tree, is redone.
 # Without a network, and lwIP not here yet, there still is all but the direct
 # stack; a check that needs it says so itself.
-configure_preset() { # PRESET
+configure_preset() { # PRESET [CMAKE-ARGUMENT...]
     local build=$root/build/$1 fresh=()
     if [[ -f $build/CMakeCache.txt ]] && ! grep -qxF \
         "CMAKE_HOME_DIRECTORY:INTERNAL=$root" "$build/CMakeCache.txt"; then
@@ -214,7 +214,7 @@ configure_preset() { # PRESET
     [[ $1 == xen ]] || fetch_lwip ||
         say "no source of lwIP: building without the direct stack"
     (cd "$root" && quietly "$build/configure.log" \
-        cmake "${fresh[@]}" --preset "$1")
+        cmake "${fresh[@]}" --preset "$@")
 }
 
 build_preset() { # PRESET [TARGET...]
