@@ -20,7 +20,8 @@
 
 #define ETHERNET_HEADER 14u
 #define FRAMES_A_WAKEUP 64
-#define BYTES_A_WAKEUP 262144u /* which stay in the cache until they are read */
+/* Which stay in the cache until they are read. */
+#define BYTES_A_WAKEUP 262144u
 #define RETRY_MS_MOST 16u
 #define SEGMENTS 128 /* of a frame; the rest is merged */
 #define TCP_HEADER_LEAST 20u

@@ -47,8 +47,6 @@ struct cdt_stack {
     struct cdt_direct_entry **slots; /* connections, by their addresses */
     size_t slot_count;               /* a power of two, or 0 */
     size_t entry_count;
-    bool has_strays; /* connections that are not in the table, for want of
-                      * memory */
 
     struct conduit_resolver_source source;
     struct cdt_direct_query *queries;
@@ -98,8 +96,9 @@ struct cdt_direct_front {
     struct tcp_pcb *waiting; /* in TIME_WAIT */
 };
 
-/* A connection whose addresses are known; it leaves by itself. */
-void cdt_direct_table_add(struct cdt_stack *stack, struct tcp_pcb *pcb);
+/* A connection whose addresses are known; it leaves by itself. false: no
+ * memory, and lwIP must not have it. */
+bool cdt_direct_table_add(struct cdt_stack *stack, struct tcp_pcb *pcb);
 /* Adds those that begin at a listener. */
 void cdt_direct_table_listen(struct cdt_stack *stack,
                              struct tcp_pcb *listening);
@@ -114,6 +113,16 @@ uint16_t cdt_direct_table_port(const struct cdt_stack *stack,
 void cdt_direct_table_begin(struct cdt_stack *stack, const uint8_t *packet,
                             size_t n, struct cdt_direct_front *front);
 void cdt_direct_table_end(struct cdt_direct_front *front);
+
+/*
+ * After lwIP has taken packets for a connection. Its fast retransmission puts
+ * the first segment in flight back among those never sent, and leaves it there
+ * where the peer has shut its window meanwhile, or the device has no room. What
+ * is written next would be appended to it, as if it were the last, and the
+ * retransmission timer would put the others in front of it. So it is in flight
+ * again, until that timer fires.
+ */
+void cdt_direct_keep_order(struct tcp_pcb *pcb);
 
 /* ---- names (direct_dns.c) ---- */
 

@@ -186,14 +186,16 @@ static void connect_to(struct cdt_direct *d, const ip_addr_t *to)
     pcb->local_port = port;
     pcb->rto = pcb->sv = FIRST_RTO_MS / TCP_SLOW_INTERVAL;
     err = tcp_connect(pcb, to, d->peer.port, on_accepted_by_peer);
-    if (err == ERR_OK) {
-        cdt_direct_table_add(d->stack, pcb);
-    } else {
+    if (err == ERR_OK && !cdt_direct_table_add(d->stack, pcb)) {
+        err = ERR_MEM;
+    }
+    if (err != ERR_OK) {
         detach(d);
         tcp_abort(pcb);
         fail(d, err,
-             err == ERR_RTE ? "no route to the peer"
-                            : "the stack cannot connect");
+             err == ERR_RTE   ? "no route to the peer"
+             : err == ERR_MEM ? "out of memory"
+                              : "the stack cannot connect");
     }
 }
 

@@ -357,13 +357,22 @@ static bool says_to_itself(void)
     return false;
 }
 
+/* Whose packets they were is not known. */
+static void take_own_packets(void)
+{
+    netif_poll_all();
+    for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        cdt_direct_keep_order(pcb);
+    }
+}
+
 static enum conduit_poll poll_stack(struct conduit_poller *poller, bool idle)
 {
     bool work = says_to_itself();
 
     (void)idle;
     if (work) {
-        netif_poll_all();
+        take_own_packets();
     }
     arm(CDT_CONTAINER(poller, struct cdt_stack, poller));
     return work ? CONDUIT_POLL_WORK : CONDUIT_POLL_IDLE;

@@ -83,7 +83,8 @@ static void put_entry(struct cdt_stack *stack, struct cdt_direct_entry *e)
     *slot = e;
 }
 
-/* Doubles the table. Without memory it stays as it is, and gets slower. */
+/* Doubles the table. Without memory it stays as it is, and gets slower, unless
+ * there is none yet. */
 static void grow(struct cdt_stack *stack)
 {
     size_t old_count = stack->slot_count;
@@ -127,7 +128,7 @@ static void on_freed(u8_t id, void *data)
     conduit_release(e->stack->ctx, e);
 }
 
-void cdt_direct_table_add(struct cdt_stack *stack, struct tcp_pcb *pcb)
+bool cdt_direct_table_add(struct cdt_stack *stack, struct tcp_pcb *pcb)
 {
     static const struct tcp_ext_arg_callbacks callbacks = {on_freed, NULL};
     struct cdt_direct_entry *e;
@@ -140,8 +141,7 @@ void cdt_direct_table_add(struct cdt_stack *stack, struct tcp_pcb *pcb)
     }
     e = stack->slot_count > 0 ? conduit_alloc(stack->ctx, sizeof *e) : NULL;
     if (e == NULL) {
-        stack->has_strays = true;
-        return;
+        return false;
     }
     e->stack = stack;
     e->pcb = pcb;
@@ -150,14 +150,15 @@ void cdt_direct_table_add(struct cdt_stack *stack, struct tcp_pcb *pcb)
     put_entry(stack, e);
     tcp_ext_arg_set_callbacks(pcb, ENTRY_ID, &callbacks);
     tcp_ext_arg_set(pcb, ENTRY_ID, e);
+    return true;
 }
 
 /* A connection begins at a listener. */
 static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listening,
                              struct tcp_pcb *pcb)
 {
-    cdt_direct_table_add(listening->ext_args[id].data, pcb);
-    return ERR_OK;
+    return cdt_direct_table_add(listening->ext_args[id].data, pcb) ? ERR_OK
+                                                                   : ERR_MEM;
 }
 
 void cdt_direct_table_listen(struct cdt_stack *stack, struct tcp_pcb *listening)
@@ -329,9 +330,6 @@ void cdt_direct_table_begin(struct cdt_stack *stack, const uint8_t *packet,
         tcp_abort(front->pcb); /* in silence */
         front->pcb = NULL;
     }
-    if (front->pcb == NULL && stack->has_strays) {
-        return;
-    }
     front->taken = true;
     front->active = tcp_active_pcbs;
     front->waiting = tcp_tw_pcbs;
@@ -359,12 +357,26 @@ static void forget(struct tcp_pcb **first, const struct tcp_pcb *pcb,
     *first = next;
 }
 
+void cdt_direct_keep_order(struct tcp_pcb *pcb)
+{
+    struct tcp_seg *seg = pcb->unsent;
+
+    if (seg != NULL && pcb->unacked != NULL &&
+        TCP_SEQ_LT(lwip_ntohl(seg->tcphdr->seqno),
+                   lwip_ntohl(pcb->unacked->tcphdr->seqno))) {
+        pcb->unsent = seg->next;
+        seg->next = pcb->unacked;
+        pcb->unacked = seg;
+    }
+}
+
 void cdt_direct_table_end(struct cdt_direct_front *front)
 {
     if (!front->taken) {
         return;
     }
     if (front->list != NULL && *front->list == front->pcb) {
+        cdt_direct_keep_order(front->pcb);
         front->pcb->next = front->next; /* as it was */
         *front->list = NULL;
     } else if (front->list != NULL) {
