@@ -397,6 +397,17 @@ cdt_find_transport(const struct conduit_ctx *ctx, const char *name, size_t len)
     return NULL;
 }
 
+bool cdt_has_stacks(const struct conduit_ctx *ctx, const char *name, size_t len)
+{
+    size_t i = 0;
+
+    while (i < ctx->transport_count &&
+           !is_family(ctx->transports[i], name, len)) {
+        i++;
+    }
+    return i < ctx->transport_count;
+}
+
 void cdt_list_schemes(const struct conduit_ctx *ctx, char *buf, size_t n)
 {
     size_t len = 0;

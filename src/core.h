@@ -257,6 +257,11 @@ const struct conduit_filter *cdt_find_filter(const struct conduit_ctx *ctx,
                                              const char *name, size_t len);
 const struct conduit_transport *
 cdt_find_transport(const struct conduit_ctx *ctx, const char *name, size_t len);
+
+/* Whether a transport is there by several stacks, of which the context has
+ * chosen one. */
+bool cdt_has_stacks(const struct conduit_ctx *ctx, const char *name,
+                    size_t len);
 /* "mem, tcp, unix": all that is registered, for messages. */
 void cdt_list_schemes(const struct conduit_ctx *ctx, char *buf, size_t n);
 

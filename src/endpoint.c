@@ -101,6 +101,14 @@ static int unknown_scheme(const struct parse *p, const char *word, size_t len)
         len = (size_t)(rest - word);
     }
     cdt_list_schemes(p->ctx, list, sizeof list);
+    if (cdt_has_stacks(p->ctx, word, len)) {
+        return conduit_error_set(p->err, CONDUIT_ESCHEME, LAYER, 0,
+                                 "'%.*s' by the stack '%s', which CONDUIT_NET "
+                                 "or the program has chosen, is not in this "
+                                 "build, which has: %s",
+                                 (int)(len < 40 ? len : 40), word, p->ctx->net,
+                                 list);
+    }
     return conduit_error_set(p->err, CONDUIT_ESCHEME, LAYER, 0,
                              "'%.*s' is not in this build, which has: %s",
                              (int)(len < 40 ? len : 40), word, list);

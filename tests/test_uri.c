@@ -555,6 +555,32 @@ static void by_the_environment_the_stack_of_tcp_can_be_chosen(void **state)
     assert_int_equal(with_net(text, &err), 0);
 }
 
+static void a_stack_that_is_not_there_is_named(void **state)
+{
+    struct conduit_error err = {0};
+    struct conduit_ctx *ctx = NULL;
+    struct conduit_uri *u = NULL;
+
+    (void)state;
+    T_NEEDS("tcp+socket");
+    assert_int_equal(setenv("CONDUIT_NET", "frob,tap=tap0", 1), 0);
+    assert_int_equal(t_platform_new(NULL, &ctx, &err), 0);
+    assert_int_equal(unsetenv("CONDUIT_NET"), 0);
+    assert_int_equal(t_platform_register(ctx), 0);
+    assert_int_equal(conduit_uri_parse(ctx, "http+tcp://a:1", &u, &err),
+                     CONDUIT_ESCHEME);
+    assert_non_null(strstr(err.text, "'tcp' by the stack 'frob', which "
+                                     "CONDUIT_NET or the program has chosen, "
+                                     "is not in this build, which has: "));
+    assert_non_null(strstr(err.text, "tcp+socket"));
+    assert_int_equal(conduit_uri_parse(ctx, "tcp+frob://a:1", &u, &err),
+                     CONDUIT_ESCHEME);
+    assert_non_null(strstr(err.text, "'tcp+frob' is not in this build"));
+    assert_int_equal(conduit_uri_parse(ctx, "tcp+socket://a:1", &u, &err), 0);
+    conduit_uri_free(ctx, u);
+    conduit_ctx_free(ctx);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -570,6 +596,7 @@ int main(void)
         URI_TEST(the_stack_of_tcp_can_be_chosen),
         URI_TEST(with_options_the_stack_of_tcp_can_be_chosen),
         URI_TEST(by_the_environment_the_stack_of_tcp_can_be_chosen),
+        URI_TEST(a_stack_that_is_not_there_is_named),
     };
 
     return cmocka_run_group_tests_name("uri", tests, NULL, NULL);

@@ -399,7 +399,9 @@ static int parse_item(struct parse *p, unsigned *seen)
     char why[64];
 
     if (p->item_size == 0) {
-        return bad(p, "nothing between commas, or behind the last one");
+        return conduit_error_set(p->err, CONDUIT_EINVAL, LAYER, 0,
+                                 "nothing between commas, or behind the last "
+                                 "one");
     }
     if (number == KEYS) {
         return bad(p, "no such key (tap, ip, gw, dhcp, hostname, ip6, gw6, "
