@@ -24,90 +24,10 @@
 #define BYTES_A_WAKEUP 262144u
 #define RETRY_MS_MOST 16u
 #define SEGMENTS 128 /* of a frame; the rest is merged */
-#define TCP_HEADER_LEAST 20u
 
 static struct cdt_tap *of(struct cdt_link *link)
 {
     return CDT_CONTAINER(link, struct cdt_tap, base);
-}
-
-/* ---- what is left to do ------------------------------------------------- */
-
-/* The headers of a TCP segment that is to be cut. The kernel's hdr_len is no
- * more than a hint. */
-static bool read_header_size(const uint8_t *frame, size_t n,
-                             struct cdt_offload *out)
-{
-    size_t tcp;
-
-    if (!out->partial || n - out->start < TCP_HEADER_LEAST) {
-        return false;
-    }
-    tcp = (size_t)(frame[out->start + 12u] >> 4) * 4;
-    if (tcp < TCP_HEADER_LEAST || n - out->start < tcp) {
-        return false;
-    }
-    out->header_size = (uint16_t)(out->start + tcp);
-    return true;
-}
-
-/* false: it cannot be, and the frame is not to be used. */
-static bool read_offload(const struct virtio_net_hdr *header,
-                         const uint8_t *frame, size_t n,
-                         struct cdt_offload *out)
-{
-    *out = (struct cdt_offload){0};
-    if ((header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0) {
-        if (header->csum_start < ETHERNET_HEADER ||
-            (size_t)header->csum_start + header->csum_offset + 2 > n) {
-            return false;
-        }
-        out->partial = true;
-        out->start = header->csum_start;
-        out->offset = header->csum_offset;
-    }
-    out->valid = (header->flags & VIRTIO_NET_HDR_F_DATA_VALID) != 0;
-    switch (header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
-    case VIRTIO_NET_HDR_GSO_NONE:
-        return header->gso_type == VIRTIO_NET_HDR_GSO_NONE;
-    case VIRTIO_NET_HDR_GSO_TCPV4:
-        out->gso = 4;
-        break;
-    case VIRTIO_NET_HDR_GSO_TCPV6:
-        out->gso = 6;
-        break;
-    default:
-        return false;
-    }
-    out->gso_size = header->gso_size;
-    return out->gso_size != 0 && read_header_size(frame, n, out);
-}
-
-/* false: more than this device does. */
-static bool write_offload(const struct cdt_tap *tap,
-                          const struct cdt_offload *offload,
-                          struct virtio_net_hdr *header)
-{
-    *header = (struct virtio_net_hdr){0};
-    if (offload == NULL) {
-        return true;
-    }
-    if ((offload->partial && !tap->base.checksums) ||
-        (offload->gso != 0 && !tap->base.gso)) {
-        return false;
-    }
-    if (offload->partial) {
-        header->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-        header->csum_start = offload->start;
-        header->csum_offset = offload->offset;
-    }
-    if (offload->gso != 0) {
-        header->gso_type = offload->gso == 4 ? VIRTIO_NET_HDR_GSO_TCPV4
-                                             : VIRTIO_NET_HDR_GSO_TCPV6;
-        header->gso_size = offload->gso_size;
-        header->hdr_len = offload->header_size;
-    }
-    return true;
 }
 
 /* ---- receiving ---------------------------------------------------------- */
@@ -145,7 +65,7 @@ static void take_frame(struct cdt_tap *tap, struct cdt_frame *frame, size_t n,
     }
     seg.size = n - header_size;
     if (header_size != 0 &&
-        !read_offload(header, frame->data, seg.size, &offload)) {
+        !cdt_tap_read_offload(header, frame->data, seg.size, &offload)) {
         cdt_stack_unused(tap->base.stack, frame);
         return;
     }
@@ -275,7 +195,7 @@ static int tap_send(struct cdt_link *link, const struct conduit_seg *seg,
     if (tap->gone) {
         return CONDUIT_EUNREACHABLE;
     }
-    if (size == 0 || !write_offload(tap, offload, &header)) {
+    if (size == 0 || !cdt_tap_write_offload(tap, offload, &header)) {
         return CONDUIT_EINVAL;
     }
     iov[0] = (struct iovec){&header, tap->has_header ? sizeof header : 0};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The direct stack's device on Unix, a TAP: tap_open.c gets one, tap.c moves
- * its frames, tap_watch.c knows whether it is up.
+ * its frames, tap_header.c has what precedes them, tap_watch.c knows whether it
+ * is up.
  */
 #ifndef CDT_TAP_H
 #define CDT_TAP_H
@@ -14,7 +15,7 @@
 int cdt_tap_open(struct conduit_ctx *ctx, const struct cdt_net_config *config,
                  struct cdt_link **out, struct conduit_error *err);
 
-/* ---- between the three files -------------------------------------------- */
+/* ---- between the four files --------------------------------------------- */
 
 #define CDT_TAP_LAYER "tap"
 
@@ -46,6 +47,19 @@ struct cdt_tap {
 int cdt_tap_begin(struct cdt_tap *tap);
 /* Frees it, whatever is there of it. */
 void cdt_tap_destroy(struct cdt_link *link);
+
+struct virtio_net_hdr;
+
+/* What is left to do for a frame of n bytes that came with this header; false:
+ * it cannot be, and the frame is not to be used. */
+bool cdt_tap_read_offload(const struct virtio_net_hdr *header,
+                          const uint8_t *frame, size_t n,
+                          struct cdt_offload *out);
+/* The header that says so, for NULL as well; false: more than this device does.
+ */
+bool cdt_tap_write_offload(const struct cdt_tap *tap,
+                           const struct cdt_offload *offload,
+                           struct virtio_net_hdr *header);
 
 /* Begins to watch whether the interface is up; 0 or CONDUIT_ENOMEM. */
 int cdt_tap_watch(struct cdt_tap *tap);

@@ -3,16 +3,18 @@
  * Fuzz target of the stack in the process: the input plays the network. It
  * sends frames of its own, and answers to what the stack has sent last, so that
  * it gets past numbers that it cannot know: of connections, of DHCP, of DNS.
- * Checksums are put right, or vouched for by the device; time moves only when
- * the loop would sleep, or as the input says.
+ * Checksums are put right, or vouched for by the device, or the frame has the
+ * header that a TAP gives, of the input's bytes; time moves only when the loop
+ * would sleep, or as the input says.
  *
  * A service listens, which says what it hears; a client dials an address and a
  * name. However it goes, all memory is given back.
  */
-#include "transports/link.h"
+#include "tap.h"
 #include "unix_still.h"
 
 #include <assert.h>
+#include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +29,9 @@ struct frame {
 };
 
 struct device {
-    struct cdt_link link;
+    struct cdt_tap tap; /* nothing but its link, and what that can do */
+    bool has_header;    /* the next frame comes with this one */
+    struct virtio_net_hdr header;
     struct frame tcp; /* the last ones that were sent */
     struct frame udp;
     struct frame arp; /* not answered yet */
@@ -41,6 +45,8 @@ struct input {
 static const uint8_t our_mac[6] = {2, 0, 0, 0, 0, 1};
 static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 2};
 static struct device device;
+static struct cdt_link *const link = &device.tap.base;
+static bool large; /* the device cuts segments */
 static struct conduit_conn *conns[CONNS];
 static uint32_t drawn;
 
@@ -66,14 +72,35 @@ static void keep(struct frame *to, const struct conduit_seg *seg, unsigned n)
     }
 }
 
-static int device_send(struct cdt_link *link, const struct conduit_seg *seg,
+/* What the stack leaves to the device is what it would take from one. */
+static void check_offload(const struct conduit_seg *seg, unsigned count,
+                          const struct frame *f,
+                          const struct cdt_offload *offload)
+{
+    struct virtio_net_hdr header;
+    struct cdt_offload read;
+    size_t n = 0;
+    bool ok;
+
+    for (unsigned i = 0; i < count; i++) {
+        n += seg[i].size;
+    }
+    assert(n <= CDT_FRAME_ROOM && (n <= MTU + ETHERNET || offload->gso != 0));
+    ok = cdt_tap_write_offload(&device.tap, offload, &header) &&
+         cdt_tap_read_offload(&header, f->data, n, &read);
+    assert(ok && read.partial == offload->partial && read.gso == offload->gso &&
+           read.gso_size == offload->gso_size && read.start == offload->start &&
+           read.header_size == offload->header_size);
+}
+
+static int device_send(struct cdt_link *to, const struct conduit_seg *seg,
                        unsigned count, const struct cdt_offload *offload)
 {
     struct frame f;
 
-    (void)link;
-    (void)offload;
+    (void)to;
     keep(&f, seg, count);
+    check_offload(seg, count, &f, offload);
     if (f.size >= ETHERNET + IP4 + TCP && f.data[12] == 8 && f.data[13] == 0) {
         if (f.data[ETHERNET + 9] == 6) {
             device.tcp = f;
@@ -86,9 +113,9 @@ static int device_send(struct cdt_link *link, const struct conduit_seg *seg,
     return 0;
 }
 
-static void device_destroy(struct cdt_link *link)
+static void device_destroy(struct cdt_link *gone)
 {
-    (void)link;
+    (void)gone;
 }
 
 static const struct cdt_link_ops device_ops = {"fuzz", device_send,
@@ -102,11 +129,12 @@ static int device_open(struct conduit_ctx *ctx,
     (void)config;
     (void)err;
     memset(&device, 0, sizeof device);
-    device.link.ops = &device_ops;
-    memcpy(device.link.mac, our_mac, sizeof our_mac);
-    device.link.mtu = MTU;
-    device.link.checksums = true;
-    *out = &device.link;
+    link->ops = &device_ops;
+    memcpy(link->mac, our_mac, sizeof our_mac);
+    link->mtu = MTU;
+    link->checksums = true;
+    link->gso = large;
+    *out = link;
     return 0;
 }
 
@@ -138,6 +166,11 @@ static void put32(uint8_t *p, uint32_t value)
     put16(p + 2, value & 0xffff);
 }
 
+static uint32_t get16(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 8 | p[1];
+}
+
 static uint32_t get32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 |
@@ -166,21 +199,40 @@ static void put_right(struct frame *f)
     }
 }
 
+/* false: the TAP would not give this frame to the stack. */
+static bool read_header(const uint8_t *data, size_t n, struct cdt_offload *out)
+{
+    *out = (struct cdt_offload){.valid = true};
+    if (!device.has_header) {
+        return true;
+    }
+    device.has_header = false;
+    if (!cdt_tap_read_offload(&device.header, data, n, out)) {
+        return false;
+    }
+    assert(!out->partial || (size_t)out->start + out->offset + 2 <= n);
+    assert(out->gso == 0 ||
+           (out->partial && out->gso_size > 0 &&
+            out->header_size > out->start && out->header_size <= n));
+    return true;
+}
+
 static void receive(struct frame *f)
 {
-    const struct cdt_offload valid = {.valid = true};
-    struct cdt_frame *room = cdt_stack_frame(device.link.stack);
+    struct cdt_offload offload;
+    struct cdt_frame *room = cdt_stack_frame(link->stack);
 
     put_right(f);
     if (room == NULL) {
         return;
     }
-    if (f->size > room->room) {
-        cdt_stack_unused(device.link.stack, room);
+    if (f->size < ETHERNET || f->size > room->room ||
+        !read_header(f->data, f->size, &offload)) {
+        cdt_stack_unused(link->stack, room);
         return;
     }
     memcpy(room->data, f->data, f->size);
-    cdt_stack_input(device.link.stack, room, f->size, &valid);
+    cdt_stack_input(link->stack, room, f->size, &offload);
 }
 
 static uint8_t take(struct input *in)
@@ -248,7 +300,7 @@ static void answer_tcp(struct input *in)
     }
     turn_round(&f, &device.tcp);
     tcp = f.data + ETHERNET + IP4;
-    length = (uint32_t)(device.tcp.size - ETHERNET - IP4) -
+    length = get16(device.tcp.data + ETHERNET + 2) - IP4 -
              (uint32_t)(last[12] >> 4) * 4u + ((last[13] & 2u) >> 1) +
              (last[13] & 1u);
     put32(tcp + 4, get32(last + 8) + (shift >> 4));
@@ -279,10 +331,11 @@ static void begin_tcp(struct input *in)
     put16(ip + IP4, 1000u + take(in));
     put16(ip + IP4 + 2, 80);
     put32(ip + IP4 + 4, 1000000);
-    ip[IP4 + 12] = 0x50;
+    ip[IP4 + 12] = 0x60;
     ip[IP4 + 13] = 2;
     put16(ip + IP4 + 14, 0xffff);
-    set_length(&f, ETHERNET + IP4 + TCP);
+    put32(ip + IP4 + TCP, 0x02040000u + MTU - IP4 - TCP); /* MSS */
+    set_length(&f, ETHERNET + IP4 + TCP + 4);
     receive(&f);
 }
 
@@ -327,7 +380,7 @@ static void answer_arp(void)
     memcpy(f.data, our_mac, 6);
     memcpy(f.data + 6, peer_mac, 6);
     arp[7] = 2;
-    memcpy(arp + 18, device.link.mac, 6);
+    memcpy(arp + 18, link->mac, 6);
     memcpy(f.data + ETHERNET + 24, arp + 14, 4);
     memcpy(arp + 14, device.arp.data + ETHERNET + 24, 4);
     memcpy(arp + 8, peer_mac, 6);
@@ -429,10 +482,38 @@ static struct conduit_ctx *make_ctx(bool dhcp)
     return ctx;
 }
 
+/* The header of the next frame: none, any, or the kernel's of a large segment
+ * with at most one byte that is another. */
+static void take_header(struct input *in, unsigned how)
+{
+    uint8_t bytes[sizeof device.header] = {0};
+    size_t at;
+
+    device.has_header = how >= 2;
+    if (how == 2) {
+        (void)take_bytes(in, bytes, sizeof bytes);
+        memcpy(&device.header, bytes, sizeof bytes);
+    } else if (how == 3) {
+        device.header = (struct virtio_net_hdr){
+            .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+            .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+            .hdr_len = ETHERNET + IP4 + TCP,
+            .gso_size = MTU - IP4 - TCP,
+            .csum_start = ETHERNET + IP4,
+            .csum_offset = 16,
+        };
+        at = take(in);
+        if (at < sizeof device.header) {
+            ((uint8_t *)&device.header)[at] = take(in);
+        }
+    }
+}
+
 static void step(struct conduit_ctx *ctx, struct input *in)
 {
     uint8_t op = take(in);
 
+    take_header(in, op / 64);
     switch (op % 8) {
     case 0:
         send_raw(in);
@@ -462,11 +543,14 @@ static void step(struct conduit_ctx *ctx, struct input *in)
 static void run(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
-    struct conduit_ctx *ctx = make_ctx((take(&in) & 1) != 0);
+    uint8_t kind = take(&in);
+    struct conduit_ctx *ctx = make_ctx((kind & 1) != 0);
     struct conduit_listener *listener;
-    int code = conduit_listen(ctx, "tcp://:80", NULL, accepted, NULL, &listener,
-                              NULL);
+    int code;
 
+    large = (kind & 2) != 0; /* the device is opened when somebody needs it */
+    code = conduit_listen(ctx, "tcp://:80", NULL, accepted, NULL, &listener,
+                          NULL);
     assert(code == 0);
     code = conduit_dial(ctx, "tcp://10.0.0.1:99", NULL, dialled, NULL, NULL,
                         NULL);
