@@ -70,6 +70,9 @@ int cdt_stack_up(struct cdt_stack *stack, struct conduit_error *err);
  * with this one. */
 bool cdt_stack_ready_for(const struct cdt_stack *stack, const ip_addr_t *to);
 
+/* Whether all that others give has come: by DHCP, and by a router. */
+bool cdt_stack_complete(const struct cdt_stack *stack);
+
 /* Runs the task once something about addresses has changed. */
 void cdt_stack_await(struct cdt_stack *stack, struct conduit_task *task);
 
@@ -128,6 +131,11 @@ void cdt_direct_keep_order(struct tcp_pcb *pcb);
 
 void cdt_direct_dns_init(struct cdt_stack *stack);
 void cdt_direct_dns_fini(struct cdt_stack *stack);
+/* Puts lwIP's servers in order; before it asks one, and when it may have been
+ * told of others. */
+void cdt_direct_dns_servers(const struct cdt_stack *stack);
+/* For another stack to begin without any. */
+void cdt_direct_dns_forget(void);
 
 /* ---- addresses (direct_stack.c) ---- */
 

@@ -4,6 +4,10 @@
  * Both kinds of addresses are asked for at once. It answers only in a context
  * whose TCP is this stack; others have the system's sources.
  *
+ * The servers that were given come first, then those that DHCP or a router
+ * (RFC 8106) told of. lwIP would put each of these over whatever is there, so
+ * its table is read, to learn what it was told, and written anew.
+ *
  * lwIP cannot be told to forget a question. So it is given a number, and who
  * asked is found by that, or has gone.
  */
@@ -30,6 +34,98 @@ static uintptr_t last_number;
 
 /* Whose questions lwIP's answers are for. */
 static struct cdt_stack *asking;
+
+/* Servers that lwIP was told of, and what it was left with the last time. Both
+ * are the process's, as its table is. */
+static ip_addr_t learnt[DNS_MAX_SERVERS];
+static ip_addr_t placed[DNS_MAX_SERVERS];
+
+/* ---- servers ------------------------------------------------------------ */
+
+struct servers {
+    ip_addr_t addr[DNS_MAX_SERVERS];
+    u8_t count;
+};
+
+/* Behind the others, unless it is none, one of them, or one too many. */
+static void append(struct servers *s, const ip_addr_t *addr)
+{
+    if (s->count == DNS_MAX_SERVERS || ip_addr_isany(addr)) {
+        return;
+    }
+    for (u8_t i = 0; i < s->count; i++) {
+        if (ip_addr_cmp(&s->addr[i], addr)) {
+            return;
+        }
+    }
+    s->addr[s->count++] = *addr;
+}
+
+static bool is_in(const ip_addr_t list[DNS_MAX_SERVERS], const ip_addr_t *addr)
+{
+    for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
+        if (ip_addr_cmp(&list[i], addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The newest come first, but one that was there before keeps its place; one
+ * that lwIP has taken away goes. */
+static void learn(void)
+{
+    struct servers now = {.count = 0};
+    struct servers gone = {.count = 0};
+
+    for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
+        const ip_addr_t *addr = dns_getserver(i);
+
+        if (ip_addr_isany(addr)) {
+            append(&gone, &placed[i]);
+        } else if (!is_in(placed, addr) && !is_in(learnt, addr)) {
+            append(&now, addr);
+        }
+    }
+    for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
+        if (!is_in(gone.addr, &learnt[i])) {
+            append(&now, &learnt[i]);
+        }
+    }
+    memcpy(learnt, now.addr, sizeof learnt);
+}
+
+void cdt_direct_dns_servers(const struct cdt_stack *stack)
+{
+    struct servers all = {.count = 0};
+    ip_addr_t addr;
+
+    learn();
+    for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
+        if (stack->config.dns[i].family != 0) {
+            cdt_ip_from(stack, &stack->config.dns[i], &addr);
+            append(&all, &addr);
+        }
+    }
+    for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
+        append(&all, &learnt[i]);
+    }
+    for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
+        dns_setserver(i, i < all.count ? &all.addr[i] : NULL);
+        placed[i] = *dns_getserver(i);
+    }
+}
+
+void cdt_direct_dns_forget(void)
+{
+    for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
+        dns_setserver(i, NULL);
+        placed[i] = *dns_getserver(i);
+        learnt[i] = placed[i];
+    }
+}
+
+/* ---- queries ------------------------------------------------------------ */
 
 static void unlink_query(struct cdt_direct_query *q)
 {
@@ -111,15 +207,23 @@ static void ask(struct cdt_direct_query *q, u8_t type)
     }
 }
 
-/* The servers may come with the address, or be given: then they must be
- * reachable from somewhere. */
+/* Whether a server could be reached from somewhere, or there is none, and none
+ * to be waited for. */
 static bool can_ask(const struct cdt_stack *stack)
 {
-    const struct conduit_addr some = {.family = 4, .ip = {8}};
-    ip_addr_t any;
+    bool none = true;
 
-    cdt_ip_from(stack, &some, &any);
-    return cdt_stack_ready_for(stack, &any);
+    for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
+        const ip_addr_t *server = dns_getserver(i);
+
+        if (!ip_addr_isany(server)) {
+            none = false;
+            if (cdt_stack_ready_for(stack, server)) {
+                return true;
+            }
+        }
+    }
+    return none && cdt_stack_complete(stack);
 }
 
 static void run(struct conduit_task *task)
@@ -127,6 +231,7 @@ static void run(struct conduit_task *task)
     struct cdt_direct_query *q = CDT_CONTAINER(task, struct cdt_direct_query,
                                                task);
 
+    cdt_direct_dns_servers(q->stack);
     if (!can_ask(q->stack)) {
         cdt_stack_await(q->stack, task);
         return;

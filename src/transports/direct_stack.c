@@ -9,7 +9,6 @@
 #include "lwip_hooks.h"
 
 #include <lwip/dhcp.h>
-#include <lwip/dns.h>
 #include <lwip/init.h>
 #include <lwip/ip4_frag.h>
 #include <lwip/ip6_frag.h>
@@ -233,6 +232,23 @@ bool cdt_stack_ready_for(const struct cdt_stack *stack, const ip_addr_t *to)
     return !stack->config.slaac || has_global6(n);
 }
 
+bool cdt_stack_complete(const struct cdt_stack *stack)
+{
+    const struct netif *n = &stack->netif;
+    bool announced = !stack->config.slaac;
+
+    if (stack->link == NULL) {
+        return true;
+    }
+    for (s8_t i = 1; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+        announced = announced ||
+                    (ip6_addr_isvalid(netif_ip6_addr_state(n, i)) &&
+                     !netif_ip6_addr_isstatic(n, i));
+    }
+    return announced && (stack->config.ip4_how != CDT_NET_DHCP ||
+                         !ip4_addr_isany(netif_ip4_addr(n)));
+}
+
 void cdt_stack_await(struct cdt_stack *stack, struct conduit_task *task)
 {
     cdt_tasks_append(&stack->waiting, task);
@@ -245,18 +261,6 @@ static void wake_waiting(struct cdt_stack *stack)
 
         cdt_task_remove(task);
         conduit_loop_defer(&stack->ctx->loop, task);
-    }
-}
-
-static void set_dns(const struct cdt_stack *stack)
-{
-    ip_addr_t addr;
-
-    for (u8_t i = 0; i < DNS_MAX_SERVERS && i < 3; i++) {
-        if (stack->config.dns[i].family != 0) {
-            cdt_ip_from(stack, &stack->config.dns[i], &addr);
-            dns_setserver(i, &addr);
-        }
     }
 }
 
@@ -281,8 +285,9 @@ static void log_addresses(struct cdt_stack *stack)
         log_address(stack, &n->ip_addr);
     }
     for (s8_t i = 1; stack->config.slaac && i < LWIP_IPV6_NUM_ADDRESSES; i++) {
-        if (ip6_addr_ispreferred(netif_ip6_addr_state(n, i)) &&
-            (stack->logged6 & 1u << i) == 0) {
+        if (!ip6_addr_isvalid(netif_ip6_addr_state(n, i))) {
+            stack->logged6 &= ~(1u << i);
+        } else if ((stack->logged6 & 1u << i) == 0) {
             stack->logged6 |= 1u << i;
             log_address(stack, &n->ip6_addr[i]);
         }
@@ -294,7 +299,7 @@ static void on_status(struct netif *n)
 {
     struct cdt_stack *stack = n->state;
 
-    set_dns(stack); /* those that were given come before DHCP's */
+    cdt_direct_dns_servers(stack);
     log_addresses(stack);
     wake_waiting(stack);
 }
@@ -338,8 +343,12 @@ static void spare_loopback(void)
 
 static void fired(struct conduit_timer *t)
 {
-    if (CDT_CONTAINER(t, struct cdt_stack, timer)->link == NULL) {
+    const struct cdt_stack *stack = CDT_CONTAINER(t, struct cdt_stack, timer);
+
+    if (stack->link == NULL) {
         spare_loopback();
+    } else {
+        cdt_direct_dns_servers(stack);
     }
     sys_check_timeouts();
 }
@@ -421,7 +430,7 @@ static int add_netif(struct cdt_stack *stack, struct conduit_error *err)
     netif_set_status_callback(&stack->netif, on_status);
     netif_set_up(&stack->netif);
     add_ip6(stack);
-    set_dns(stack);
+    cdt_direct_dns_servers(stack);
     if (config->ip4_how == CDT_NET_DHCP && dhcp_start(&stack->netif) != 0) {
         return conduit_error_set(err, CONDUIT_ENOMEM, LAYER, 0,
                                  "DHCP cannot begin: out of memory");
@@ -529,6 +538,7 @@ static void end_lwip(struct cdt_stack *stack)
         netif_remove(n);
     }
     drop_fragments();
+    cdt_direct_dns_forget();
     owner = NULL;
 }
 
