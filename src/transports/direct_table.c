@@ -285,8 +285,9 @@ uint16_t cdt_direct_table_port(const struct cdt_stack *stack,
         uint16_t port = (uint16_t)(PORT_FIRST +
                                    (first + i) % (PORT_LAST - PORT_FIRST + 1));
 
-        if (stack->entry_count == 0 ||
-            !is_taken(stack, words, n, to_port, port)) {
+        /* From a port of ours to the same one, it would meet itself. */
+        if (port != to_port && (stack->entry_count == 0 ||
+                                !is_taken(stack, words, n, to_port, port))) {
             return port;
         }
     }
