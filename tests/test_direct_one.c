@@ -59,11 +59,29 @@ static void one_after_the_other(void **state)
     }
 }
 
+/* Ports are chosen at random, of 32,768, and one of them is the listener's. */
+static void no_connection_meets_itself(void **state)
+{
+    struct t_env env;
+    struct t_pair pair;
+
+    (void)state;
+    t_env_init(&env);
+    for (int i = 0; i < 100000; i++) {
+        t_connect(&pair, &env, "tcp+direct://127.0.0.1:0", NULL);
+        conduit_conn_abort(pair.a.conn);
+        conduit_conn_abort(pair.b.conn);
+        t_turns(&env, 3);
+    }
+    t_env_fini(&env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_second_context_is_refused),
         cmocka_unit_test(one_after_the_other),
+        cmocka_unit_test(no_connection_meets_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
