@@ -186,14 +186,8 @@ int main(void)
     const struct t_net_tap tap = {
         .ip4 = "10.9.0.1", .prefix4 = 24, .ip6 = "fd00:9::1", .prefix6 = 64};
 
-    if (!t_net_enter()) {
+    if (!t_net_for_direct(NET, &tap)) {
         return 77;
     }
-    if (access("/dev/net/tun", R_OK | W_OK) != 0) {
-        print_message("/dev/net/tun: %s\n", strerror(errno));
-        return 77;
-    }
-    t_net_tap("tap0", &tap);
-    (void)setenv("CONDUIT_NET", NET, 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

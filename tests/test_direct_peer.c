@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -464,24 +463,6 @@ static void thousands_of_connections(void **state)
 
 /* ---- the program --------------------------------------------------------- */
 
-static bool raise_limit(void)
-{
-    struct rlimit r;
-    rlim_t need = IN + 100;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0) {
-        return false;
-    }
-    if (r.rlim_cur >= need) {
-        return true;
-    }
-    r.rlim_cur = need;
-    if (r.rlim_max < need) {
-        r.rlim_max = need; /* root may */
-    }
-    return setrlimit(RLIMIT_NOFILE, &r) == 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -493,18 +474,12 @@ int main(void)
     const struct t_net_tap tap = {
         .ip4 = SYSTEM, .prefix4 = 24, .ip6 = SYSTEM6, .prefix6 = 64};
 
-    if (!t_net_enter()) {
-        return 77;
-    }
-    if (access("/dev/net/tun", R_OK | W_OK) != 0) {
-        print_message("/dev/net/tun: %s\n", strerror(errno));
-        return 77;
-    }
-    if (!raise_limit()) {
+    if (!t_raise_descriptors(IN + 100)) {
         print_message("needs a limit of %u open files\n", IN + 100);
         return 77;
     }
-    t_net_tap("tap0", &tap);
-    (void)setenv("CONDUIT_NET", NET, 1);
+    if (!t_net_for_direct(NET, &tap)) {
+        return 77;
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

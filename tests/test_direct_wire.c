@@ -332,14 +332,8 @@ int main(void)
         T_TEST(segments_in_any_order_with_sack),
     };
 
-    if (!t_net_enter()) {
+    if (!t_net_for_direct(NET, &(struct t_net_tap){0})) {
         return 77;
     }
-    if (access("/dev/net/tun", R_OK | W_OK) != 0) {
-        print_message("/dev/net/tun: %s\n", strerror(errno));
-        return 77;
-    }
-    t_net_tap("tap0", &(struct t_net_tap){0});
-    (void)setenv("CONDUIT_NET", NET, 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,6 @@
 #include "unix_support.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -174,31 +173,13 @@ static void ten_thousand_connections(void **state)
     (void)close(ready[1]);
 }
 
-static bool raise_limit(void)
-{
-    struct rlimit r;
-    rlim_t need = MANY + 100;
-
-    if (getrlimit(RLIMIT_NOFILE, &r) != 0) {
-        return false;
-    }
-    if (r.rlim_cur >= need) {
-        return true;
-    }
-    r.rlim_cur = need;
-    if (r.rlim_max < need) {
-        r.rlim_max = need; /* root may */
-    }
-    return setrlimit(RLIMIT_NOFILE, &r) == 0;
-}
-
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(ten_thousand_connections),
     };
 
-    if (!raise_limit()) {
+    if (!t_raise_descriptors(MANY + 100)) {
         (void)printf("skipped: needs a limit of %u open files (ulimit -n)\n",
                      MANY + 100);
         return 77;

@@ -186,25 +186,25 @@ static void the_mtu_is_the_interfaces_or_sets_it(void **state)
               "has an MTU of 1279, and 1280 is the least");
 }
 
+/* Opened as `text` says, the TAP has room for so many frames. */
+static void queue_is(struct t_env *env, const char *text, unsigned frames)
+{
+    struct cdt_link *link = open_tap(env, text);
+
+    assert_int_equal(t_net_queue(TAP), frames);
+    link->ops->destroy(link);
+}
+
 static void its_queue_is_long_or_as_asked(void **state)
 {
     struct t_env *env = *state;
-    struct cdt_link *link;
 
     t_net_tap(TAP, &(struct t_net_tap){0});
     assert_int_equal(t_net_queue(TAP), 1000);
-    link = open_tap(env, "direct,tap=" TAP);
-    assert_int_equal(t_net_queue(TAP), 16384);
-    link->ops->destroy(link);
-    link = open_tap(env, "direct,tap=" TAP ",txqueuelen=20000");
-    assert_int_equal(t_net_queue(TAP), 20000);
-    link->ops->destroy(link);
-    link = open_tap(env, "direct,tap=" TAP);
-    assert_int_equal(t_net_queue(TAP), 20000);
-    link->ops->destroy(link);
-    link = open_tap(env, "direct,tap=" TAP ",txqueuelen=50");
-    assert_int_equal(t_net_queue(TAP), 50);
-    link->ops->destroy(link);
+    queue_is(env, "direct,tap=" TAP, 16384);
+    queue_is(env, "direct,tap=" TAP ",txqueuelen=20000", 20000);
+    queue_is(env, "direct,tap=" TAP, 20000);
+    queue_is(env, "direct,tap=" TAP ",txqueuelen=50", 50);
 }
 
 static void the_address_is_given_or_random(void **state)

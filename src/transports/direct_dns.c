@@ -2,7 +2,7 @@
 /*
  * Names by lwIP's DNS client (RFC 1035, RFC 3596): a source of the resolver.
  * Both kinds of addresses are asked for at once. It answers only in a context
- * whose TCP is this stack; others have the system's sources.
+ * whose TCP is this stack.
  *
  * The servers that were given come first, then those that DHCP or a router
  * (RFC 8106) told of. lwIP would put each of these over whatever is there, so

@@ -25,7 +25,7 @@
 
 /* Ports for our own side: RFC 6056, with half of all. */
 #define PORT_FIRST 0x8000u
-#define PORT_LAST 0xffffu
+#define PORTS 0x8000u
 
 struct cdt_direct_entry {
     struct cdt_direct_entry *next;
@@ -226,18 +226,11 @@ static bool read_key(const uint8_t *p, size_t n, struct key *key)
     return true;
 }
 
-/* Leaves aside our own address, which a connection that begins has not yet. */
-static bool is_with(const struct tcp_pcb *pcb, const void *remote, size_t words,
-                    uint16_t remote_port, uint16_t local_port)
-{
-    return pcb->remote_port == remote_port && pcb->local_port == local_port &&
-           IP_IS_V6(&pcb->remote_ip) == (words == 4) &&
-           memcmp(&pcb->remote_ip.u_addr, remote, words * 4) == 0;
-}
-
+/* Whose the key is; without `local`, whichever address of ours it has. */
 static struct tcp_pcb *find(const struct cdt_stack *stack,
-                            const struct key *key)
+                            const struct key *key, bool local)
 {
+    size_t size = key->words * sizeof *key->remote;
     struct cdt_direct_entry *e;
     uint32_t hash;
 
@@ -246,10 +239,13 @@ static struct tcp_pcb *find(const struct cdt_stack *stack,
     }
     hash = hash_of(key->remote, key->words, key->remote_port, key->local_port);
     for (e = *slot_of(stack, hash); e != NULL; e = e->next) {
-        if (e->hash == hash &&
-            is_with(e->pcb, key->remote, key->words, key->remote_port,
-                    key->local_port) &&
-            memcmp(&e->pcb->local_ip.u_addr, key->local, key->words * 4) == 0) {
+        const struct tcp_pcb *pcb = e->pcb;
+
+        if (e->hash == hash && pcb->remote_port == key->remote_port &&
+            pcb->local_port == key->local_port &&
+            IP_IS_V6(&pcb->remote_ip) == (key->words == 4) &&
+            memcmp(&pcb->remote_ip.u_addr, key->remote, size) == 0 &&
+            (!local || memcmp(&pcb->local_ip.u_addr, key->local, size) == 0)) {
             return e->pcb;
         }
     }
@@ -258,37 +254,18 @@ static struct tcp_pcb *find(const struct cdt_stack *stack,
 
 /* ---- a port of our own --------------------------------------------------- */
 
-static bool is_taken(const struct cdt_stack *stack, const uint32_t *words,
-                     size_t n, uint16_t remote_port, uint16_t local_port)
-{
-    uint32_t hash = hash_of(words, n, remote_port, local_port);
-    const struct cdt_direct_entry *e;
-
-    for (e = *slot_of(stack, hash); e != NULL; e = e->next) {
-        if (e->hash == hash &&
-            is_with(e->pcb, words, n, remote_port, local_port)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 uint16_t cdt_direct_table_port(const struct cdt_stack *stack,
                                const ip_addr_t *to, uint16_t to_port)
 {
     uint32_t first = cdt_lwip_random();
-    const uint32_t *words = IP_IS_V6(to) ? ip_2_ip6(to)->addr
-                                         : &ip_2_ip4(to)->addr;
-    size_t n = IP_IS_V6(to) ? 4 : 1;
+    struct key key = {.words = IP_IS_V6(to) ? 4 : 1, .remote_port = to_port};
 
-    for (uint32_t i = 0; i <= PORT_LAST - PORT_FIRST; i++) {
-        uint16_t port = (uint16_t)(PORT_FIRST +
-                                   (first + i) % (PORT_LAST - PORT_FIRST + 1));
-
+    memcpy(key.remote, &to->u_addr, key.words * sizeof *key.remote);
+    for (uint32_t i = 0; i < PORTS; i++) {
+        key.local_port = (uint16_t)(PORT_FIRST + (first + i) % PORTS);
         /* From a port of ours to the same one, it would meet itself. */
-        if (port != to_port && (stack->entry_count == 0 ||
-                                !is_taken(stack, words, n, to_port, port))) {
-            return port;
+        if (key.local_port != to_port && find(stack, &key, false) == NULL) {
+            return key.local_port;
         }
     }
     return 0;
@@ -326,7 +303,7 @@ void cdt_direct_table_begin(struct cdt_stack *stack, const uint8_t *packet,
     if (!read_key(packet, n, &key)) {
         return;
     }
-    front->pcb = find(stack, &key);
+    front->pcb = find(stack, &key, true);
     if (front->pcb != NULL && begins_anew(front->pcb, &key)) {
         tcp_abort(front->pcb); /* in silence */
         front->pcb = NULL;

@@ -259,3 +259,19 @@ int t_net_packet(const char *name)
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     return fd;
 }
+
+/* ---- all of it ---------------------------------------------------------- */
+
+bool t_net_for_direct(const char *net, const struct t_net_tap *options)
+{
+    if (!t_net_enter()) {
+        return false;
+    }
+    if (access("/dev/net/tun", R_OK | W_OK) != 0) {
+        print_message("/dev/net/tun: %s\n", strerror(errno));
+        return false;
+    }
+    t_net_tap("tap0", options);
+    assert_int_equal(setenv("CONDUIT_NET", net, 1), 0);
+    return true;
+}

@@ -30,6 +30,13 @@ struct t_net_tap {
     bool multi_queue; /* several may have it at once */
 };
 
+/*
+ * All of it for a test of the stack in the process: enters a namespace, makes
+ * tap0 there, and sets CONDUIT_NET to `net`. false, with a line that says why:
+ * the test is to end with 77.
+ */
+bool t_net_for_direct(const char *net, const struct t_net_tap *options);
+
 /* These fail the test when they fail. */
 void t_net_tap(const char *name, const struct t_net_tap *options);
 void t_net_up(const char *name, bool up);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -146,4 +147,21 @@ void t_raw_silent(const char *address, uint16_t *port, int fds[2])
     fds[0] = t_raw_listen(address, port, 0);
     assert_true(fds[0] >= 0);
     fds[1] = t_raw_connect(address, *port);
+}
+
+bool t_raise_descriptors(unsigned need)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0) {
+        return false;
+    }
+    if (r.rlim_cur >= need) {
+        return true;
+    }
+    r.rlim_cur = need;
+    if (r.rlim_max < need) {
+        r.rlim_max = need; /* root may */
+    }
+    return setrlimit(RLIMIT_NOFILE, &r) == 0;
 }

@@ -15,6 +15,9 @@ struct event_base;
 /* As t_env_init(), but driven by `base`, which stays the caller's. */
 void t_env_init_base(struct t_env *env, struct event_base *base);
 
+/* Whether the process may have so many descriptors, now at the latest. */
+bool t_raise_descriptors(unsigned need);
+
 /* A blocking socket bound to a loopback address; port 0 is filled in. */
 int t_raw_bind(const char *address, uint16_t *port);
 
