@@ -166,6 +166,17 @@ int suite_read_out(struct t_conn *t)
     return t->end;
 }
 
+bool suite_sleeps(struct fix *f, unsigned extra)
+{
+    unsigned most = 5 + suite.carrier->ticks + extra;
+    bool sleeps = false;
+
+    for (int i = 0; i < 5 && !sleeps; i++) {
+        sleeps = t_turns_in(&f->env, 50) <= most;
+    }
+    return sleeps;
+}
+
 bool suite_window(const struct conduit_win *win, long n, uint64_t stream,
                   uint64_t at)
 {

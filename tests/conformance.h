@@ -120,6 +120,14 @@ long suite_read_some(struct t_conn *t, uint64_t *random, size_t most);
 /* Reads until END or an error, whose code is answered. */
 int suite_read_out(struct t_conn *t);
 
+/*
+ * Whether the loop comes to sleep: takes no more turns in 50 ms than its
+ * timers, a few packets of whoever else is there, and `extra`. If not at once
+ * then soon: shared memory is looked at before a loop waits, and a system that
+ * has just got an interface has much to tell its neighbours.
+ */
+bool suite_sleeps(struct fix *f, unsigned extra);
+
 #define SUITE_TEST(f) \
     cmocka_unit_test_setup_teardown(f, suite_setup, suite_teardown)
 

@@ -191,18 +191,6 @@ static void interest_is_dropped_within_the_turn(void **state)
     assert_int_equal(a->calls + b->calls, calls + 1);
 }
 
-/* Whether the loop sleeps, if not now then once it has looked in vain for a
- * while: shared memory is looked at before a loop waits. */
-static bool comes_to_sleep(struct t_env *env)
-{
-    bool sleeps = false;
-
-    for (int i = 0; i < 5 && !sleeps; i++) {
-        sleeps = t_turns_in(env, 50) <= 5 + suite.carrier->ticks;
-    }
-    return sleeps;
-}
-
 static void an_idle_connection_lets_the_loop_sleep(void **state)
 {
     struct fix *f = *state;
@@ -220,7 +208,7 @@ static void an_idle_connection_lets_the_loop_sleep(void **state)
     T_POLL(&f->env, conduit_conn_flush(a->conn) == 0);
     t_turns(&f->env, 20);
     calls = a->calls + b->calls;
-    assert_true(comes_to_sleep(&f->env));
+    assert_true(suite_sleeps(f, 0));
     assert_int_equal(a->calls + b->calls, calls);
 }
 
@@ -235,7 +223,7 @@ static void unwanted_bytes_let_the_loop_sleep(void **state)
     T_UNTIL(&f->env, (b->seen & CONDUIT_READ) != 0);
     t_want(b, 0);
     t_turns(&f->env, 20);
-    assert_true(comes_to_sleep(&f->env));
+    assert_true(suite_sleeps(f, 0));
     suite_receive(b, suite.some);
 }
 

@@ -65,8 +65,10 @@ struct conduit_options {
     unsigned open_ms;     /* for an accepted peer to open; default 10,000 */
     unsigned max_opening; /* accepted, not open yet, or failed and about to be
                              told so; default 1,024 */
-    unsigned backlog;     /* the system's queue; default 1,024 */
-    bool reuse_port;      /* several listeners share a port (SO_REUSEPORT) */
+    unsigned backlog;     /* the queue of the system, or of tcp+direct, which
+                             has 255 at most; default 1,024 */
+    bool reuse_port;      /* several listeners share a port (SO_REUSEPORT);
+                             tcp+direct does not know it */
     unsigned unix_mode;   /* permissions of a Unix socket's file; 0: umask's */
     /* vchan: bytes of each of a connection's two rings, rounded up to a power
      * of two, 1 KiB to 1 MiB; default 256 KiB */
@@ -140,11 +142,12 @@ typedef void conduit_accept_fn(void *arg, struct conduit_listener *listener,
                                struct conduit_conn *conn);
 
 /*
- * Listens at `uri`; when it answers 0 peers can connect. A host that has
- * several addresses is listened to on each, with one port. The error names the
- * layer and cause: EADDRINUSE, EADDRNOTAVAIL, EACCESS, EEXIST (a path that is
- * no socket of a dead listener), ENAME and so on. Out of descriptors, a
- * listener backs off, says so in the log, and recovers by itself.
+ * Listens at `uri`; when it answers 0 peers can connect. A host is a number, in
+ * the context's table, or localhost (resolver.h); one that has several
+ * addresses is listened to on each, with one port. The error names the layer
+ * and cause: EADDRINUSE, EADDRNOTAVAIL, EACCESS, EEXIST (a path that is no
+ * socket of a dead listener), ENAME and so on. Out of descriptors, a listener
+ * backs off, says so in the log, and recovers by itself.
  */
 CONDUIT_API int conduit_listen(struct conduit_ctx *ctx, const char *uri,
                                const struct conduit_options *options,

@@ -2,8 +2,9 @@
 /*
  * A context holds what a program decides once: which transports and layers
  * exist, the allocator, the log, names, and the one loop that drives it all.
- * There are no globals: two contexts in one process, or in two threads, do not
- * know of each other.
+ * Two contexts in one process, or in two threads, do not know of each other;
+ * but the process's own stack (tcp+direct) is of one of them, as lwIP's state
+ * is global, and no other uses it, or asks it for names.
  */
 #ifndef CONDUIT_CONTEXT_H
 #define CONDUIT_CONTEXT_H
@@ -131,7 +132,8 @@ CONDUIT_API bool conduit_ctx_transport(const struct conduit_ctx *ctx, size_t i,
  * CONDUIT_ESCHEME when the stack is not in this build, CONDUIT_EINVAL for
  * options of one that has none, CONDUIT_ELIMIT for 512 bytes and more; then
  * what was chosen before stays. conduit_ctx_new() fails with the latter two for
- * what CONDUIT_NET or the build says.
+ * what CONDUIT_NET or the build says, and with CONDUIT_ESCHEME where that is
+ * empty or no name of a stack; a stack that is not there fails as a URI does.
  */
 CONDUIT_API int conduit_ctx_set_net(struct conduit_ctx *ctx, const char *stack,
                                     struct conduit_error *err);

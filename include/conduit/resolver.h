@@ -2,8 +2,13 @@
 /*
  * From names to addresses. A host is looked up in this order: numeric; the
  * context's own table; localhost and names below it, which are always the
- * loopback addresses (RFC 6761 section 6.3); then the sources registered here,
- * one after the other, until one knows it.
+ * loopback addresses (RFC 6761 section 6.3); then, for a dial, the sources
+ * registered here, one after the other, until one knows it. A listener asks no
+ * sources, and rewrites are not for it.
+ *
+ * The process's own stack (tcp+direct) brings a source, which asks DNS where
+ * tcp:// means that stack. There is none for the system's TCP: a program that
+ * is to reach peers by name over that adds their addresses, or a source.
  */
 #ifndef CONDUIT_RESOLVER_H
 #define CONDUIT_RESOLVER_H

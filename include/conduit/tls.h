@@ -91,7 +91,8 @@ CONDUIT_API int conduit_tls_pin_parse(const char *text,
 /* A line of the NSS key log format, without its newline. */
 typedef void conduit_tls_keylog_fn(void *arg, const char *line);
 
-/* Zero-initialise. All of it is copied. */
+/* Zero-initialise. All of it is copied but `assets` and what keylog_arg points
+ * to: those outlive the configuration and its connections. */
 struct conduit_tls_options {
     const char *engine;                  /* NULL: the context's */
     const struct conduit_assets *assets; /* for "asset:NAME" */
@@ -117,7 +118,8 @@ struct conduit_tls_options {
 
     /* Servers: 32 bytes from which the keys of tickets are derived, a new one
      * every hour. Loops and processes with the same secret resume each other's
-     * sessions. NULL: one of this configuration alone. */
+     * sessions. NULL: one of this configuration alone. BearSSL has no tickets:
+     * it resumes what this configuration remembers, whatever is said here. */
     const uint8_t *ticket_secret;
 
     conduit_tls_keylog_fn *keylog; /* secrets of every connection: debugging */

@@ -13,9 +13,9 @@ struct event_base;
 /*
  * Makes a context on Unix. With `base` NULL its loop has an event_base of its
  * own, and is run by conduit_loop_run(). With the application's event_base
- * (which must outlive the context and support edge triggering and early close,
- * as epoll does; CONDUIT_ENOTSUP otherwise) whatever runs that base drives
- * conduit too. No transport is registered.
+ * (which must outlive the context and support edge triggering, as epoll does;
+ * CONDUIT_ENOTSUP otherwise) whatever runs that base drives conduit too. No
+ * transport is registered.
  */
 CONDUIT_API int conduit_unix_new(struct event_base *base,
                                  const struct conduit_ctx_options *options,
