@@ -111,21 +111,6 @@ static void a_lost_segment_comes_again(void **state)
 
 /* ---- what is not to be believed ------------------------------------------ */
 
-/* A byte in each direction. */
-static void talk(struct peer *p, struct t_conn *c)
-{
-    uint64_t received = c->received;
-
-    say(c, 1);
-    take_up_to(p, c->sent);
-    hear_nothing(p);
-    send_bytes(p, received, 1);
-    p->seq++;
-    T_POLL(p->env, c->received == received + 1);
-    hear_in_time(p);
-    assert_int_equal(p->in.ack, p->seq);
-}
-
 static void answers_with_its_place(struct peer *p)
 {
     hear(p);

@@ -51,6 +51,7 @@ struct segment {
     uint32_t seq;
     uint32_t ack;
     uint8_t flags;
+    unsigned window;
     const uint8_t *options;
     size_t options_size;
     const uint8_t *data;
@@ -66,9 +67,10 @@ struct peer {
     uint32_t seq;        /* of what it says next */
     uint32_t ack;
     unsigned window;
-    uint32_t edge;       /* the most that it ever had room for */
-    bool sack;           /* says that it understands SACK */
-    bool spoil;          /* sends wrong checksums */
+    uint32_t edge;   /* the most that it ever had room for */
+    bool sack;       /* says that it understands SACK */
+    bool spoil;      /* sends wrong checksums */
+    uint32_t option; /* sends these four bytes of options with what is no SYN */
     unsigned answers;    /* to its requests of ARP */
     uint8_t frame[2048]; /* the last that came */
     struct segment in;   /* in it */
@@ -212,6 +214,9 @@ static inline void send_segment(struct peer *p, unsigned flags, uint32_t seq,
     put32(tcp + 8, (flags & ACK) != 0 ? p->ack : 0);
     if ((flags & SYN) != 0) {
         header += make_options(p, tcp + header);
+    } else if (p->option != 0) {
+        put32(tcp + header, p->option);
+        header += 4;
     }
     tcp[12] = (uint8_t)(header / 4 << 4);
     tcp[13] = (uint8_t)flags;
@@ -278,6 +283,7 @@ static inline void read_segment(struct peer *p, const uint8_t *ip, size_t n)
     p->in.seq = get32(tcp + 4);
     p->in.ack = get32(tcp + 8);
     p->in.flags = tcp[13];
+    p->in.window = get16(tcp + 14);
     p->in.options = tcp + TCP_HEADER;
     p->in.options_size = header - TCP_HEADER;
     p->in.data = tcp + header;
@@ -412,12 +418,9 @@ static inline void connect_peer(struct peer *p, struct t_env *env,
     begin(p, s, c);
 }
 
-/* The stack ends it first; nothing but its end is left to be said. */
-static inline void end(struct peer *p, struct t_server *s, struct t_conn *c)
+/* The stack has ended it: what it said, and the peer's end. */
+static inline void end_too(struct peer *p, struct t_server *s, size_t sent)
 {
-    size_t sent = c->sent;
-
-    t_close(c);
     take_up_to(p, sent + 1);
     send_segment(p, FIN | ACK, p->seq++, NULL, 0);
     hear(p);
@@ -428,6 +431,15 @@ static inline void end(struct peer *p, struct t_server *s, struct t_conn *c)
     t_unlisten(s);
 }
 
+/* The stack ends it first; nothing but its end is left to be said. */
+static inline void end(struct peer *p, struct t_server *s, struct t_conn *c)
+{
+    size_t sent = c->sent;
+
+    t_close(c);
+    end_too(p, s, sent);
+}
+
 /* ---- the stack's side ---------------------------------------------------- */
 
 static inline void say(struct t_conn *c, size_t n)
@@ -435,6 +447,21 @@ static inline void say(struct t_conn *c, size_t n)
     c->goal += n;
     t_push(c);
     assert_int_equal(c->sent, c->goal);
+}
+
+/* A byte in each direction. */
+static inline void talk(struct peer *p, struct t_conn *c)
+{
+    uint64_t received = c->received;
+
+    say(c, 1);
+    take_up_to(p, c->sent);
+    hear_nothing(p);
+    send_bytes(p, received, 1);
+    p->seq++;
+    T_POLL(p->env, c->received == received + 1);
+    hear_in_time(p);
+    assert_int_equal(p->in.ack, p->seq);
 }
 
 /* Makes room for more segments in flight than a connection begins with. */

@@ -113,6 +113,9 @@ static void direct_consume(struct conduit_conn *c, size_t n)
         n -= part;
         cdt_direct_trim(d);
     }
+    if (c->state == CDT_CONN_CLOSING) {
+        cdt_direct_open_window(d); /* no flush may come before more does */
+    }
 }
 
 void cdt_direct_open_window(struct cdt_direct *d)
@@ -289,15 +292,15 @@ static int direct_flush(struct conduit_conn *c)
         (void)tcp_output(d->pcb);
         return CONDUIT_AGAIN;
     }
-    if (d->fin_wanted && !d->fin_done) {
+    (void)tcp_output(d->pcb); /* its timers go on where it cannot */
+    /* A FIN alone: lwIP would put it on the last data, and leave it on the
+     * first part of that where a small window makes two of it. */
+    if (d->fin_wanted && !d->fin_done && d->pcb->unsent == NULL) {
         err = tcp_shutdown(d->pcb, 0, 1);
         if (err != ERR_OK && err != ERR_CONN) {
             return CONDUIT_AGAIN;
         }
         d->fin_done = true;
-    }
-    if (d->pcb != NULL) {
-        (void)tcp_output(d->pcb); /* its timers go on where it cannot */
     }
     return d->pcb != NULL && d->acked < d->written ? CONDUIT_AGAIN : 0;
 }

@@ -6,6 +6,7 @@
  *     direct_stack.c   the stack: its life, timers, addresses
  *     direct_link.c    frames between lwIP and a device (link.h)
  *     direct_table.c   which connection a packet is for
+ *     direct_guard.c   what lwIP is kept from
  *     direct_dns.c     names, a source of the resolver
  *
  * lwIP is one per process, and so is the stack. Its callbacks run while a frame
@@ -86,6 +87,10 @@ err_t cdt_direct_netif_init(struct netif *netif);
 void cdt_direct_frames_free(struct cdt_stack *stack);
 /* For a connection that has just opened: lets the device cut large segments. */
 void cdt_direct_raise_mss(const struct cdt_stack *stack, struct tcp_pcb *pcb);
+/* The most bytes of this connection in one packet of a device that cuts large
+ * segments; 0: it does not. */
+u16_t cdt_direct_piece(const struct cdt_stack *stack,
+                       const struct tcp_pcb *pcb);
 
 /* ---- which connection a packet is for (direct_table.c) ---- */
 
@@ -117,6 +122,8 @@ void cdt_direct_table_begin(struct cdt_stack *stack, const uint8_t *packet,
                             size_t n, struct cdt_direct_front *front);
 void cdt_direct_table_end(struct cdt_direct_front *front);
 
+/* ---- what lwIP is kept from (direct_guard.c) ---- */
+
 /*
  * After lwIP has taken packets for a connection. Its fast retransmission puts
  * the first segment in flight back among those never sent, and leaves it there
@@ -126,6 +133,13 @@ void cdt_direct_table_end(struct cdt_direct_front *front);
  * again, until that timer fires.
  */
 void cdt_direct_keep_order(struct tcp_pcb *pcb);
+
+/*
+ * Before lwIP's timers fire. A probe of a shut window may have been taken by
+ * the peer with all that there was to send, and lwIP asserts that there is
+ * more. Large segments that were sent again in vain are cut.
+ */
+void cdt_direct_before_timers(const struct cdt_stack *stack);
 
 /* ---- names (direct_dns.c) ---- */
 

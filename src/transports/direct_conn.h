@@ -13,6 +13,9 @@ struct cdt_lent {
     uint64_t end; /* in the stream */
 };
 
+/* The extension argument of lwIP's that leads to its connection. */
+#define CDT_DIRECT_EXT_ID 0
+
 struct cdt_direct {
     struct conduit_conn base;
     struct cdt_stack *stack;
@@ -30,6 +33,7 @@ struct cdt_direct {
     struct conduit_addr local;
     struct conduit_task dial; /* waits for an address to speak from */
     uint16_t keepalive_s;
+    uint8_t cuts; /* how often large segments did not get through */
     bool dialling : 1;
     bool nagle : 1;
     bool in_ended : 1;

@@ -352,6 +352,18 @@ err_t cdt_direct_netif_init(struct netif *netif)
     return ERR_OK;
 }
 
+u16_t cdt_direct_piece(const struct cdt_stack *stack, const struct tcp_pcb *pcb)
+{
+    unsigned headers = TCP_HEADER +
+                       (IP_IS_V6(&pcb->remote_ip) ? IP6_HEADER : IP4_HEADER);
+
+    if (stack->link == NULL || !stack->link->gso ||
+        ip_addr_isloopback(&pcb->remote_ip)) {
+        return 0;
+    }
+    return (u16_t)(stack->link->mtu - headers);
+}
+
 /*
  * Where the device cuts segments, and the peer takes those of the device's MTU,
  * lwIP may make larger ones, by and by: no more at once than half of what the
@@ -359,17 +371,10 @@ err_t cdt_direct_netif_init(struct netif *netif)
  */
 void cdt_direct_raise_mss(const struct cdt_stack *stack, struct tcp_pcb *pcb)
 {
-    unsigned headers = TCP_HEADER +
-                       (IP_IS_V6(&pcb->remote_ip) ? IP6_HEADER : IP4_HEADER);
-    unsigned piece;
+    unsigned piece = cdt_direct_piece(stack, pcb);
     unsigned most;
 
-    if (stack->link == NULL || !stack->link->gso ||
-        ip_addr_isloopback(&pcb->remote_ip)) {
-        return;
-    }
-    piece = stack->link->mtu - headers;
-    if (pcb->mss < piece) {
+    if (piece == 0 || pcb->mss < piece) {
         return;
     }
     most = LWIP_MIN(pcb->cwnd / 2, SEGMENT_MAX);

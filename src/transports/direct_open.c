@@ -17,6 +17,9 @@
 /* RFC 6298 section 2; lwIP has three seconds. */
 #define FIRST_RTO_MS 1000
 
+/* One is the path's, or that it was cut for a while. */
+#define CUTS_MAX 3u
+
 static struct cdt_direct *of(struct conduit_conn *c)
 {
     return (struct cdt_direct *)(void *)c;
@@ -79,13 +82,21 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
     return ERR_OK;
 }
 
+/* Unless large segments have often not got through. */
+static void raise_mss(struct cdt_direct *d, struct tcp_pcb *pcb)
+{
+    if (d->cuts < CUTS_MAX) {
+        cdt_direct_raise_mss(d->stack, pcb);
+    }
+}
+
 static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t n)
 {
     struct cdt_direct *d = arg;
 
     d->acked += n;
     cdt_direct_acked(d, d->acked);
-    cdt_direct_raise_mss(d->stack, pcb);
+    raise_mss(d, pcb);
     conduit_conn_ready(&d->base, CONDUIT_WRITE);
     return ERR_OK;
 }
@@ -103,7 +114,10 @@ static void on_error(void *arg, err_t err)
         conduit_conn_fail(&d->base, BOTH, CONDUIT_EREFUSED, err,
                           "nobody listens there");
     } else if (err == ERR_RST) {
-        fail(d, err, "the peer dropped the connection");
+        /* what it has ended is whole */
+        conduit_conn_fail(&d->base, d->in_ended ? CONDUIT_FAIL_WRITE : BOTH,
+                          CONDUIT_ERESET, err,
+                          "the peer dropped the connection");
     } else {
         fail(d, err, "the peer does not answer, or our address is gone");
     }
@@ -126,7 +140,7 @@ static err_t on_accepted_by_peer(void *arg, struct tcp_pcb *pcb, err_t err)
 
     (void)err; /* is always ERR_OK */
     cdt_ip_to(&pcb->local_ip, pcb->local_port, &d->local);
-    cdt_direct_raise_mss(d->stack, pcb);
+    raise_mss(d, pcb);
     conduit_conn_opened(&d->base);
     return ERR_OK;
 }
@@ -140,8 +154,8 @@ static void attach(struct cdt_direct *d, struct tcp_pcb *pcb)
     tcp_recv(pcb, on_recv);
     tcp_sent(pcb, on_sent);
     tcp_err(pcb, on_error);
-    tcp_ext_arg_set_callbacks(pcb, 0, &ext_callbacks);
-    tcp_ext_arg_set(pcb, 0, d);
+    tcp_ext_arg_set_callbacks(pcb, CDT_DIRECT_EXT_ID, &ext_callbacks);
+    tcp_ext_arg_set(pcb, CDT_DIRECT_EXT_ID, d);
     if (!d->nagle) {
         tcp_nagle_disable(pcb);
     }
@@ -161,7 +175,7 @@ static void detach(struct cdt_direct *d)
     tcp_recv(pcb, NULL);
     tcp_sent(pcb, NULL);
     tcp_err(pcb, NULL);
-    tcp_ext_arg_set(pcb, 0, NULL);
+    tcp_ext_arg_set(pcb, CDT_DIRECT_EXT_ID, NULL);
 }
 
 /* ---- beginning and ending ----------------------------------------------- */
@@ -293,7 +307,7 @@ struct conduit_conn *cdt_direct_accepted(struct cdt_stack *stack,
     cdt_ip_to(&pcb->remote_ip, pcb->remote_port, &d->peer);
     cdt_ip_to(&pcb->local_ip, pcb->local_port, &d->local);
     attach(d, pcb);
-    cdt_direct_raise_mss(stack, pcb);
+    raise_mss(d, pcb);
     return &d->base;
 }
 

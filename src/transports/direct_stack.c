@@ -333,23 +333,14 @@ static void arm(struct cdt_stack *stack)
     }
 }
 
-/* Who talks to itself does not die of silence: see direct_table.c. */
-static void spare_loopback(void)
-{
-    for (struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next) {
-        p->persist_probe = 0;
-    }
-}
-
 static void fired(struct conduit_timer *t)
 {
     const struct cdt_stack *stack = CDT_CONTAINER(t, struct cdt_stack, timer);
 
-    if (stack->link == NULL) {
-        spare_loopback();
-    } else {
+    if (stack->link != NULL) {
         cdt_direct_dns_servers(stack);
     }
+    cdt_direct_before_timers(stack);
     sys_check_timeouts();
 }
 

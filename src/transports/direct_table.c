@@ -335,19 +335,6 @@ static void forget(struct tcp_pcb **first, const struct tcp_pcb *pcb,
     *first = next;
 }
 
-void cdt_direct_keep_order(struct tcp_pcb *pcb)
-{
-    struct tcp_seg *seg = pcb->unsent;
-
-    if (seg != NULL && pcb->unacked != NULL &&
-        TCP_SEQ_LT(lwip_ntohl(seg->tcphdr->seqno),
-                   lwip_ntohl(pcb->unacked->tcphdr->seqno))) {
-        pcb->unsent = seg->next;
-        seg->next = pcb->unacked;
-        pcb->unacked = seg;
-    }
-}
-
 void cdt_direct_table_end(struct cdt_direct_front *front)
 {
     if (!front->taken) {

@@ -6,11 +6,15 @@
 #ifndef CDT_LWIP_HOOKS_H
 #define CDT_LWIP_HOOKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct ip_addr;
 struct ip6_addr;
 struct netif;
+struct pbuf;
+struct tcp_hdr;
+struct tcp_pcb;
 
 /* 32 bits that nobody can foretell: ports, and numbers of DNS and DHCP. */
 uint32_t cdt_lwip_random(void);
@@ -22,6 +26,15 @@ uint32_t cdt_lwip_isn(const struct ip_addr *local, uint16_t local_port,
 /* The router that was configured for IPv6, or NULL: then advertised ones. */
 const struct ip6_addr *cdt_lwip_gateway6(struct netif *netif,
                                          const struct ip6_addr *to);
+
+/*
+ * Whether lwIP is to see a segment of a connection: its header in host order
+ * where lwIP has that, options behind it of which `first_size` bytes are in one
+ * piece and the others at `rest`, and its data.
+ */
+bool cdt_lwip_takes(struct tcp_pcb *pcb, struct tcp_hdr *header,
+                    uint16_t options_size, uint16_t first_size, uint8_t *rest,
+                    struct pbuf *data);
 
 /* An assertion of lwIP's does not hold. The text is static. When this returns,
  * lwIP goes on as if nothing had been. */

@@ -11,6 +11,8 @@
  *   reorder=P                      so many come `late` milliseconds later
  *   late=MS delay=MS               delay is for all frames
  *   mtu=N                          larger packets vanish
+ *   bucket=BYTES                   more than that in 50 ms vanishes, of either
+ *   after=BYTES                    direction, once so many have passed
  *   seed=N
  */
 #include <errno.h>
@@ -33,12 +35,29 @@
 /* Beyond so many a queue drops, as those of real wires do. */
 #define QUEUE_MAX 4000u
 
-enum { LOSS, DUPLICATE, CORRUPT, REORDER, LATE, DELAY, MTU, SEED, KINDS };
+/* What a bucket is filled in. */
+#define BUCKET_MS 50u
+
+enum {
+    LOSS,
+    DUPLICATE,
+    CORRUPT,
+    REORDER,
+    LATE,
+    DELAY,
+    MTU,
+    BUCKET,
+    AFTER,
+    SEED,
+    KINDS
+};
 
 static const char *const kinds[KINDS] = {
-    "loss", "duplicate", "corrupt", "reorder", "late", "delay", "mtu", "seed"};
+    "loss",  "duplicate", "corrupt", "reorder", "late",
+    "delay", "mtu",       "bucket",  "after",   "seed"};
 
-static unsigned long set[KINDS] = {[LATE] = 5, [MTU] = FRAME_MAX, [SEED] = 1};
+static unsigned long set[KINDS] = {
+    [LATE] = 5, [MTU] = FRAME_MAX, [BUCKET] = -1ul, [SEED] = 1};
 
 struct frame {
     struct frame *next;
@@ -140,11 +159,39 @@ static void deliver_due(uint64_t now)
     }
 }
 
+/* Whether the bucket of a direction has room for a frame. */
+static int is_let_through(int to, size_t size, uint64_t now)
+{
+    static struct {
+        uint64_t emptied;
+        unsigned long used;
+        unsigned long passed;
+        int to;
+    } buckets[2];
+    int i = buckets[0].to == 0 || buckets[0].to == to ? 0 : 1;
+
+    buckets[i].to = to;
+    if (now - buckets[i].emptied >= BUCKET_MS) {
+        buckets[i].emptied = now;
+        buckets[i].used = 0;
+    }
+    if (buckets[i].passed < set[AFTER]) {
+        buckets[i].passed += size;
+        return 1;
+    }
+    if (size > set[BUCKET] - buckets[i].used) {
+        return 0;
+    }
+    buckets[i].used += size;
+    return 1;
+}
+
 static void pass(int to, uint8_t *data, size_t size, uint64_t now)
 {
     uint64_t due = now + set[DELAY];
 
-    if (size > set[MTU] + ETHERNET || happens(LOSS)) {
+    if (size > set[MTU] + ETHERNET || !is_let_through(to, size, now) ||
+        happens(LOSS)) {
         return;
     }
     if (happens(DUPLICATE)) {

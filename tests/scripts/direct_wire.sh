@@ -63,6 +63,17 @@ for kind in delay=0 loss=3 duplicate=10 reorder=10 'delay=10 reorder=20' \
     printf '%s: %s ms\n' "$kind" $(((${end/./} - ${begin/./}) / 1000))
 done
 
+# Of a burst as long as a large segment only the beginning arrives, each time,
+# once there are such segments.
+rewire delay=10 bucket=30000 after=1000000
+mv body small
+head -c 1500000 /dev/urandom >body
+begin=$EPOCHREALTIME
+out_of 2>err | cmp - body || die "out of the process, bucket: $(<err)"
+mv small body
+end=$EPOCHREALTIME
+printf 'bucket: %s ms\n' $(((${end/./} - ${begin/./}) / 1000))
+
 # Nothing arrives but small packets: what is small goes through, and what is not
 # ends with an error before its time is up, or all of it is there.
 rewire mtu=800

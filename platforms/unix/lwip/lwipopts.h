@@ -28,6 +28,8 @@
 #define LWIP_HOOK_FILENAME "transports/lwip_hooks.h"
 #define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port) \
     cdt_lwip_isn(local, local_port, remote, remote_port)
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, size, first, rest, p) \
+    (cdt_lwip_takes(pcb, header, size, first, rest, p) ? ERR_OK : ERR_VAL)
 
 /* ---- memory ---------------------------------------------------------------
  */
@@ -117,6 +119,9 @@
 #define TCP_RCV_SCALE 7
 #define TCP_WND (1024 * 1024)
 #define TCP_SND_BUF (1024 * 1024)
+/* Of the window that this connection has: without scaling that is less than
+ * what lwIP would wait for. `pcb` is a name where lwIP uses this. */
+#define TCP_WND_UPDATE_THRESHOLD (TCP_WND_MAX(pcb) / 4)
 #define TCP_SND_QUEUELEN 16384
 /* Room that small writes may still fill: of a segment on Ethernet, not of
  * TCP_MSS, which would be allocated for each. */
