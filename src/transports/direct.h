@@ -51,6 +51,8 @@ struct cdt_stack {
 
     struct conduit_resolver_source source;
     struct cdt_direct_query *queries;
+    struct cdt_tasks unasked; /* queries that lwIP has no room for */
+    struct conduit_task ask;  /* gives them what room there is */
 };
 
 /* ---- the stack (direct_stack.c) ---- */

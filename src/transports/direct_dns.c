@@ -10,6 +10,11 @@
  *
  * lwIP cannot be told to forget a question. So it is given a number, and who
  * asked is found by that, or has gone.
+ *
+ * lwIP has room for a few questions at a time. Those beyond wait in a line
+ * until one has ended, be it without an answer, which all do. The first in the
+ * line is asked first, and the others as long as there is room: to wake all of
+ * them for each answer would cost the square of their number.
  */
 #include "direct.h"
 
@@ -21,8 +26,9 @@ struct cdt_direct_query {
     struct cdt_direct_query *next;
     struct cdt_stack *stack;
     struct conduit_lookup *lookup;
-    struct conduit_task task; /* begins, once there is an address */
+    struct conduit_task task; /* begins, once there is an address and room */
     uintptr_t number;
+    unsigned left; /* questions to be asked: bits of lwIP's types */
     unsigned open; /* questions without an answer */
     bool found;
     bool failed; /* could not be asked */
@@ -34,6 +40,9 @@ static uintptr_t last_number;
 
 /* Whose questions lwIP's answers are for. */
 static struct cdt_stack *asking;
+
+/* Questions that lwIP has, also those whose asker has gone. */
+static unsigned asked;
 
 /* Servers that lwIP was told of, and what it was left with the last time. Both
  * are the process's, as its table is. */
@@ -166,11 +175,16 @@ static void add(struct cdt_direct_query *q, const ip_addr_t *addr)
     }
 }
 
+/* Its room is free once this has returned. */
 static void on_found(const char *name, const ip_addr_t *addr, void *arg)
 {
     struct cdt_direct_query *q = asking != NULL ? asking->queries : NULL;
 
     (void)name;
+    asked--;
+    if (asking != NULL && !cdt_tasks_empty(&asking->unasked)) {
+        conduit_loop_defer(&asking->ctx->loop, &asking->ask);
+    }
     while (q != NULL && q->number != (uintptr_t)arg) {
         q = q->next;
     }
@@ -180,7 +194,7 @@ static void on_found(const char *name, const ip_addr_t *addr, void *arg)
     if (addr != NULL) {
         add(q, addr);
     }
-    if (--q->open == 0) {
+    if (--q->open == 0 && q->left == 0) {
         finish(q);
     }
 }
@@ -191,6 +205,9 @@ static void ask(struct cdt_direct_query *q, u8_t type)
     void *number = (void *)q->number;
     ip_addr_t addr;
 
+    if ((q->left & 1u << type) == 0) {
+        return;
+    }
     switch (
         dns_gethostbyname_addrtype(q->host, &addr, on_found, number, type)) {
     case ERR_OK:
@@ -198,12 +215,46 @@ static void ask(struct cdt_direct_query *q, u8_t type)
         break;
     case ERR_INPROGRESS:
         q->open++;
+        asked++;
         break;
     case ERR_MEM:
+        if (asked > 0) {
+            return; /* one of these will make room */
+        }
         q->failed = true;
         break;
     default: /* no server, or no name that DNS could have */
         break;
+    }
+    q->left &= ~(1u << type);
+}
+
+/* Asks what is left. false: there is no room for all of it. */
+static bool ask_left(struct cdt_direct_query *q)
+{
+    asking = q->stack;
+    ask(q, LWIP_DNS_ADDRTYPE_IPV6);
+    ask(q, LWIP_DNS_ADDRTYPE_IPV4);
+    return q->left == 0;
+}
+
+/* There is room: for those in the line, until there is none. */
+static void ask_more(struct conduit_task *task)
+{
+    struct cdt_stack *stack = CDT_CONTAINER(task, struct cdt_stack, ask);
+
+    cdt_direct_dns_servers(stack);
+    while (!cdt_tasks_empty(&stack->unasked)) {
+        struct cdt_direct_query *q = CDT_CONTAINER(
+            stack->unasked.head.next, struct cdt_direct_query, task);
+
+        if (!ask_left(q)) {
+            return;
+        }
+        cdt_task_remove(&q->task);
+        if (q->open == 0) {
+            finish(q);
+        }
     }
 }
 
@@ -236,10 +287,9 @@ static void run(struct conduit_task *task)
         cdt_stack_await(q->stack, task);
         return;
     }
-    asking = q->stack;
-    ask(q, LWIP_DNS_ADDRTYPE_IPV6);
-    ask(q, LWIP_DNS_ADDRTYPE_IPV4);
-    if (q->open == 0) {
+    if (!ask_left(q)) {
+        cdt_tasks_append(&q->stack->unasked, task);
+    } else if (q->open == 0) {
         finish(q);
     }
 }
@@ -276,6 +326,7 @@ static void start(struct conduit_resolver_source *source,
     q->stack = stack;
     q->lookup = lookup;
     q->number = ++last_number;
+    q->left = 1u << LWIP_DNS_ADDRTYPE_IPV6 | 1u << LWIP_DNS_ADDRTYPE_IPV4;
     q->task.run = run;
     q->next = stack->queries;
     stack->queries = q;
@@ -296,6 +347,8 @@ void cdt_direct_dns_init(struct cdt_stack *stack)
     stack->source.name = "lwip";
     stack->source.start = start;
     stack->source.cancel = cancel;
+    stack->ask.run = ask_more;
+    cdt_tasks_init(&stack->unasked);
     conduit_resolver_add_source(stack->ctx, &stack->source);
 }
 
@@ -304,6 +357,7 @@ void cdt_direct_dns_fini(struct cdt_stack *stack)
     while (stack->queries != NULL) {
         drop(stack->queries);
     }
+    cdt_task_remove(&stack->ask);
     if (asking == stack) {
         asking = NULL;
     }

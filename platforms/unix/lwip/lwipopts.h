@@ -104,7 +104,10 @@
 #define DHCP_DOES_ARP_CHECK 0 /* it would take a second or more */
 #define LWIP_DNS 1
 #define DNS_MAX_SERVERS 3
-#define DNS_TABLE_SIZE 16
+/* Questions at a time, of which a name has two, and answers kept. By default as
+ * many may wait for their answers; a number of its own (DNS_MAX_REQUESTS) would
+ * not do, since lwIP finds things of the one by indices of the other. */
+#define DNS_TABLE_SIZE 32
 #define LWIP_DNS_SECURE                                                   \
     (LWIP_DNS_SECURE_RAND_XID | LWIP_DNS_SECURE_NO_MULTIPLE_OUTSTANDING | \
      LWIP_DNS_SECURE_RAND_SRC_PORT)
