@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Names over the stack in the process, asked of dnsmasq: more of them at once
- * than lwIP has room for. A transport of the test's own refuses, so that a dial
- * is a look-up.
+ * than lwIP has room for, in a stack, and what it kept of them, in the next
+ * one. A transport of the test's own refuses, so that a dial is a look-up.
  */
 #include "unix_net.h"
 #include "unix_support.h"
@@ -24,6 +24,9 @@
 #define SILENT_PORT 5300
 
 #define NET "direct,tap=tap0,ip=10.9.0.2/24"
+
+/* lwIP's sockets of UDP, of which each question that is open has one. */
+extern struct udp_pcb *udp_pcbs;
 
 static uint64_t ahead; /* ns */
 static uint64_t (*monotonic)(struct conduit_platform *p);
@@ -315,6 +318,78 @@ static void of_which_none_is_answered(void **state)
     }
 }
 
+/* ---- one stack after the other ------------------------------------------ */
+
+static void answers_go_with_the_stack(void **state)
+{
+    const struct names other = {.many = "10.9.0.7"};
+    struct t_client c;
+    struct t_env env;
+
+    (void)state;
+    begin(&env, NET ",dns=10.9.0.1");
+    serve(&usual);
+    check_lookup(&env, "a.many.test", "10.9.0.1");
+    stop_serving();
+    check_lookup(&env, "a.many.test", "10.9.0.1"); /* it is kept */
+    t_env_fini(&env);
+
+    begin(&env, NET ",dns=10.9.0.1");
+    serve(&other);
+    check_lookup(&env, "a.many.test", "10.9.0.7");
+    t_env_fini(&env);
+
+    begin(&env, NET);
+    look_up(&c, &env, "a.many.test");
+    T_UNTIL(&env, c.calls != 0);
+    assert_int_equal(c.err.code, CONDUIT_ENAME);
+    t_env_fini(&env);
+    stop_serving();
+}
+
+static void questions_go_with_the_stack(void **state)
+{
+    const struct names other = {.many = "10.9.0.1", .silent = "10.9.0.7"};
+    struct t_env env;
+
+    (void)state;
+    begin(&env, NET ",dns=10.9.0.1");
+    serve(&usual);
+    check_lookup(&env, "a.many.test", "10.9.0.1");
+    look_up_many(many, &env, "silent.test");
+    t_turns(&env, 5);
+    assert_non_null(udp_pcbs);
+    t_env_fini(&env);
+    assert_null(udp_pcbs);
+    stop_serving();
+
+    /* The same question, of which nothing is left, and others. */
+    begin(&env, NET ",dns=10.9.0.1");
+    serve(&other);
+    check_lookup(&env, "n0.silent.test", "10.9.0.7");
+    look_up_many(many, &env, "silent.test");
+    T_UNTIL(&env, answered(many, MANY));
+    for (unsigned i = 0; i < MANY; i++) {
+        check_found(&many[i], "10.9.0.7");
+    }
+    t_env_fini(&env);
+    assert_null(udp_pcbs);
+    stop_serving();
+}
+
+static int setup_none(void **state)
+{
+    *state = NULL;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    stop_serving();
+    return 0;
+}
+
 static bool have_dnsmasq(void)
 {
     /* NOLINTNEXTLINE: our own words */
@@ -334,6 +409,7 @@ static void open_nobody(void)
 }
 
 #define MANY_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup_none, stop)
 
 int main(void)
 {
@@ -343,6 +419,8 @@ int main(void)
         MANY_TEST(of_which_some_are_called_off),
         MANY_TEST(of_which_the_first_are_silent),
         MANY_TEST(of_which_none_is_answered),
+        TEST(answers_go_with_the_stack),
+        TEST(questions_go_with_the_stack),
     };
     const struct t_net_tap tap = {.ip4 = "10.9.0.1", .prefix4 = 24};
 

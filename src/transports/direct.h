@@ -150,7 +150,8 @@ void cdt_direct_dns_fini(struct cdt_stack *stack);
 /* Puts lwIP's servers in order; before it asks one, and when it may have been
  * told of others. */
 void cdt_direct_dns_servers(const struct cdt_stack *stack);
-/* For another stack to begin without any. */
+/* For another stack to begin without any, and without answers of theirs. Comes
+ * after fini. */
 void cdt_direct_dns_forget(void);
 
 /* ---- addresses (direct_stack.c) ---- */

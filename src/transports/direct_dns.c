@@ -125,12 +125,18 @@ void cdt_direct_dns_servers(const struct cdt_stack *stack)
     }
 }
 
+/* lwIP's table stays as well, and its times do not run while no stack is up.
+ * So they run here: questions end for want of a server, answers by age. Nobody
+ * is told, as the stack's queries have gone before. */
 void cdt_direct_dns_forget(void)
 {
     for (u8_t i = 0; i < DNS_MAX_SERVERS; i++) {
         dns_setserver(i, NULL);
         placed[i] = *dns_getserver(i);
         learnt[i] = placed[i];
+    }
+    for (unsigned i = 0; i <= DNS_MAX_TTL; i++) {
+        dns_tmr();
     }
 }
 

@@ -108,6 +108,9 @@
  * many may wait for their answers; a number of its own (DNS_MAX_REQUESTS) would
  * not do, since lwIP finds things of the one by indices of the other. */
 #define DNS_TABLE_SIZE 32
+/* Seconds for which an answer is kept, and which are run through to forget them
+ * all when a stack goes (direct_dns.c): a fraction of a millisecond. */
+#define DNS_MAX_TTL 3600
 #define LWIP_DNS_SECURE                                                   \
     (LWIP_DNS_SECURE_RAND_XID | LWIP_DNS_SECURE_NO_MULTIPLE_OUTSTANDING | \
      LWIP_DNS_SECURE_RAND_SRC_PORT)
