@@ -414,6 +414,10 @@ static int add_netif(struct cdt_stack *stack, struct conduit_error *err)
         return conduit_error_set(err, CONDUIT_ENOMEM, LAYER, 0,
                                  "the stack takes no device");
     }
+    if (fixed && config->prefix4 == 31) {
+        /* RFC 3021: the last address is a host's, and there is no broadcast */
+        stack->netif.flags &= (u8_t)~NETIF_FLAG_BROADCAST;
+    }
     if (config->hostname[0] != '\0') {
         netif_set_hostname(&stack->netif, config->hostname);
     }

@@ -96,6 +96,30 @@ for line in 'ARP, Request who-has 10.9.1.1' \
 done
 stop "$service"
 
+# --- networks of sizes that are less usual ------------------------------------
+
+# both_ways TAP STACK OURS SYSTEM'S...: a connection to each of the system's
+# addresses, and one from there.
+both_ways() {
+    local stack=direct,tap=$1,$2 ours=$3 to
+    shift 3
+    for to in "$@"; do
+        start "$net" socket counter --listen "tcp://$to:80"
+        is "$(ask "$net" "$stack" "http://$to/api/counter")" '{"counter":0}'
+        stop "$service"
+        start "$net" "$stack" counter --listen "tcp://$ours:80"
+        is "$(get --interface "${to//[][]/}" "http://$ours/api/counter")" \
+            '{"counter":0}'
+        stop "$service"
+        is_quiet "$errors"
+    done
+}
+# Two hosts, and no broadcast: RFC 3021.
+new_tap "$net" tap6 10.9.6.0/31
+both_ways tap6 ip=10.9.6.1/31 10.9.6.1 10.9.6.0
+new_tap "$net" tap7 10.9.7.1/31
+both_ways tap7 ip=10.9.7.0/31 10.9.7.0 10.9.7.1
+
 # --- between two stacks -----------------------------------------------------
 
 ip -n "$net" link add bridge0 type bridge
