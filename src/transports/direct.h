@@ -8,6 +8,7 @@
  *     direct_table.c   which connection a packet is for
  *     direct_guard.c   what lwIP is kept from
  *     direct_dns.c     names, a source of the resolver
+ *     direct_ip6.c     the IPv6 address and router that were configured
  *
  * lwIP is one per process, and so is the stack. Its callbacks run while a frame
  * is taken or a timer fires; here they only note and queue, so that lwIP is
@@ -153,6 +154,11 @@ void cdt_direct_dns_servers(const struct cdt_stack *stack);
 /* For another stack to begin without any, and without answers of theirs. Comes
  * after fini. */
 void cdt_direct_dns_forget(void);
+
+/* ---- IPv6 (direct_ip6.c) ---- */
+
+/* Gives the device its addresses, once it is lwIP's default one. */
+void cdt_direct_ip6_add(struct cdt_stack *stack);
 
 /* ---- addresses (direct_stack.c) ---- */
 

@@ -441,6 +441,9 @@ static int check(const struct cdt_net_config *out, unsigned seen,
     if (why == NULL && seen != 0 && out->tap[0] == '\0') {
         why = "options without tap=, the device that they are about";
     }
+    if (why == NULL && out->slaac && out->has_ip6 && out->prefix6 != 64) {
+        why = "slaac and ip6=: beside slaac, ip6= has a prefix of 64";
+    }
     if (why == NULL && out->gateway4.family != 0 &&
         memcmp(out->gateway4.ip, out->ip4.ip, 4) == 0) {
         why = "gw= is the address of ip= itself";

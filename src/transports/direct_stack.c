@@ -12,7 +12,6 @@
 #include <lwip/init.h>
 #include <lwip/ip4_frag.h>
 #include <lwip/ip6_frag.h>
-#include <lwip/nd6.h>
 #include <lwip/priv/tcp_priv.h>
 #include <lwip/timeouts.h>
 
@@ -132,20 +131,6 @@ uint32_t cdt_lwip_isn(const ip_addr_t *local_ip, uint16_t local_port,
                       sip_hash(key, words, sizeof words / sizeof words[0]));
 }
 
-/* lwIP learns routers by advertisement only; this one was configured. */
-const ip6_addr_t *cdt_lwip_gateway6(struct netif *netif, const ip6_addr_t *to)
-{
-    static ip_addr_t gateway;
-
-    (void)to;
-    if (owner == NULL || netif != &owner->netif ||
-        owner->config.gateway6.family == 0) {
-        return NULL;
-    }
-    cdt_ip_from(owner, &owner->config.gateway6, &gateway);
-    return ip_2_ip6(&gateway);
-}
-
 /* ---- addresses ---------------------------------------------------------- */
 
 void cdt_ip_from(const struct cdt_stack *stack, const struct conduit_addr *from,
@@ -240,6 +225,7 @@ bool cdt_stack_complete(const struct cdt_stack *stack)
     if (stack->link == NULL) {
         return true;
     }
+    /* beside slaac, the one of ip6= is static: its prefix is 64 */
     for (s8_t i = 1; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
         announced = announced ||
                     (ip6_addr_isvalid(netif_ip6_addr_state(n, i)) &&
@@ -380,22 +366,6 @@ static enum conduit_poll poll_stack(struct conduit_poller *poller, bool idle)
 
 /* ---- coming up ---------------------------------------------------------- */
 
-static void add_ip6(struct cdt_stack *stack)
-{
-    struct netif *n = &stack->netif;
-    ip_addr_t addr;
-    s8_t i = 0;
-
-    netif_create_ip6_linklocal_address(n, 1);
-    netif_set_ip6_autoconfig_enabled(n, stack->config.slaac ? 1 : 0);
-    if (stack->config.has_ip6) {
-        cdt_ip_from(stack, &stack->config.ip6, &addr);
-        if (netif_add_ip6_address(n, ip_2_ip6(&addr), &i) == ERR_OK) {
-            netif_ip6_addr_set_state(n, i, IP6_ADDR_PREFERRED);
-        }
-    }
-}
-
 static int add_netif(struct cdt_stack *stack, struct conduit_error *err)
 {
     const struct cdt_net_config *config = &stack->config;
@@ -424,7 +394,7 @@ static int add_netif(struct cdt_stack *stack, struct conduit_error *err)
     netif_set_default(&stack->netif);
     netif_set_status_callback(&stack->netif, on_status);
     netif_set_up(&stack->netif);
-    add_ip6(stack);
+    cdt_direct_ip6_add(stack);
     cdt_direct_dns_servers(stack);
     if (config->ip4_how == CDT_NET_DHCP && dhcp_start(&stack->netif) != 0) {
         return conduit_error_set(err, CONDUIT_ENOMEM, LAYER, 0,

@@ -23,7 +23,9 @@ uint32_t cdt_lwip_random(void);
 uint32_t cdt_lwip_isn(const struct ip_addr *local, uint16_t local_port,
                       const struct ip_addr *remote, uint16_t remote_port);
 
-/* The router that was configured for IPv6, or NULL: then advertised ones. */
+/* Where a packet goes that is for none of the networks lwIP knows: to its own
+ * address, where that is on the link, or the router that was configured for
+ * IPv6. NULL: to advertised ones. */
 const struct ip6_addr *cdt_lwip_gateway6(struct netif *netif,
                                          const struct ip6_addr *to);
 

@@ -120,6 +120,19 @@ both_ways tap6 ip=10.9.6.1/31 10.9.6.1 10.9.6.0
 new_tap "$net" tap7 10.9.7.1/31
 both_ways tap7 ip=10.9.7.0/31 10.9.7.0 10.9.7.1
 
+# More than 64 bits on the link, or fewer: what is beyond goes by the gateway.
+# The system does not say on the link that it has the addresses of lo.
+new_tap "$net" tap8 fd00:8:0:5::1/48
+both_ways tap8 ip6=fd00:8::2/48 '[fd00:8::2]' '[fd00:8:0:5::1]'
+new_tap "$net" tap10 fd00:a::1/120
+add_address "$net" lo fd00:a::1:1/128
+both_ways tap10 ip6=fd00:a::2/120,gw6=fd00:a::1 '[fd00:a::2]' '[fd00:a::1]' \
+    '[fd00:a::1:1]'
+new_tap "$net" tap11 fe80::1/64
+add_address "$net" lo 2001:db8::1/128
+ip -n "$net" route add 2001:db8::2/128 dev tap11
+both_ways tap11 ip6=2001:db8::2/128,gw6=fe80::1 '[2001:db8::2]' '[2001:db8::1]'
+
 # --- between two stacks -----------------------------------------------------
 
 ip -n "$net" link add bridge0 type bridge
