@@ -2,7 +2,7 @@
 /*
  * What is not TCP and yet asked of every host: the stack in the process answers
  * to ping, by both versions of IP, and says of ports of UDP that nobody is
- * there.
+ * there. The largest datagrams, which come in fragments, do it no harm.
  */
 #include "unix_net.h"
 #include "unix_support.h"
@@ -21,6 +21,11 @@
 
 #define PAYLOAD 1400
 #define PACKET_MAX 2048
+
+/* Bytes of UDP, in the largest datagrams that a fragment's 13 bits, and the 16
+ * of a length, can tell of. */
+#define LARGEST4 65507
+#define LARGEST6 65519
 
 struct destination {
     struct sockaddr_storage addr;
@@ -115,23 +120,29 @@ static void bring_up(struct t_env *env, struct t_server *s)
     t_listen(s, env, "tcp+direct://" OURS ":80", NULL);
 }
 
-static void answers_to_ping(struct t_env *env, bool six)
+static void ask(struct t_env *env, bool six)
 {
     int fd = six ? open_socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6)
                  : open_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
     uint8_t request[8 + PAYLOAD];
     struct destination ours;
-    struct t_server s;
 
-    bring_up(env, &s);
     to_ours(&ours, six ? AF_INET6 : AF_INET, 0);
     for (uint16_t i = 0; i < 10; i++) {
         make_request(request, six, i);
         T_POLL(env, is_sent(fd, request, sizeof request, &ours));
         T_POLL(env, is_answered(fd, six, request));
     }
-    t_unlisten(&s);
     (void)close(fd);
+}
+
+static void answers_to_ping(struct t_env *env, bool six)
+{
+    struct t_server s;
+
+    bring_up(env, &s);
+    ask(env, six);
+    t_unlisten(&s);
 }
 
 static void ping(void **state)
@@ -173,6 +184,40 @@ static void a_port_of_udp_is_unreachable6(void **state)
     nobody_is_there(*state, AF_INET6);
 }
 
+/* ---- in fragments ----------------------------------------------------------
+ */
+
+/* Those that answers to ping come behind have been taken. */
+static void outlives_datagrams(struct t_env *env, bool six, size_t largest)
+{
+    static const uint8_t data[LARGEST6];
+    int fd = open_socket(six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
+    struct destination ours;
+    struct t_server s;
+
+    bring_up(env, &s);
+    ask(env, six); /* whose MAC address we have is known from here on */
+    to_ours(&ours, six ? AF_INET6 : AF_INET, 9999);
+    for (size_t less = 0; less <= 64; less++) {
+        T_POLL(env, is_sent(fd, data, largest - less, &ours));
+        if (less % 8 == 0) {
+            ask(env, six);
+        }
+    }
+    t_unlisten(&s);
+    (void)close(fd);
+}
+
+static void outlives_the_largest_datagrams(void **state)
+{
+    outlives_datagrams(*state, false, LARGEST4);
+}
+
+static void outlives_the_largest_datagrams6(void **state)
+{
+    outlives_datagrams(*state, true, LARGEST6);
+}
+
 /* ---- the program --------------------------------------------------------- */
 
 int main(void)
@@ -182,6 +227,8 @@ int main(void)
         T_TEST(ping6),
         T_TEST(a_port_of_udp_is_unreachable),
         T_TEST(a_port_of_udp_is_unreachable6),
+        T_TEST(outlives_the_largest_datagrams),
+        T_TEST(outlives_the_largest_datagrams6),
     };
     const struct t_net_tap tap = {
         .ip4 = "10.9.0.1", .prefix4 = 24, .ip6 = "fd00:9::1", .prefix6 = 64};

@@ -11,7 +11,6 @@
 #include <lwip/dhcp.h>
 #include <lwip/init.h>
 #include <lwip/ip4_frag.h>
-#include <lwip/ip6_frag.h>
 #include <lwip/priv/tcp_priv.h>
 #include <lwip/timeouts.h>
 
@@ -479,9 +478,6 @@ static void drop_fragments(void)
 {
     for (int i = 0; i <= IP_REASS_MAXAGE; i++) {
         ip_reass_tmr();
-    }
-    for (int i = 0; i <= IPV6_REASS_MAXAGE; i++) {
-        ip6_reass_tmr();
     }
 }
 

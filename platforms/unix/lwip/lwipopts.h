@@ -82,10 +82,10 @@
 
 #define LWIP_IPV6 1
 #define LWIP_ICMP6 1
-#define LWIP_IPV6_REASS 1
-/* Its notes, put into the fragment's header, need more room where pointers have
- * 8 bytes; without this an assertion fails at the first fragment. */
-#define IPV6_FRAG_COPYHEADER 1
+/* Neither TCP nor DNS needs it, and lwIP's ends the process by an assertion
+ * where the parts are nearly 64 KiB. A fragment that is all of its packet is
+ * taken without it. */
+#define LWIP_IPV6_REASS 0
 #define LWIP_IPV6_MLD 1
 #define LWIP_ND6_QUEUEING 1
 #define LWIP_ND6_NUM_NEIGHBORS 127 /* at most: its index is an s8_t */
