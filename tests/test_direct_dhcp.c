@@ -2,7 +2,8 @@
 /*
  * What DHCP does in minutes, against dnsmasq: renewing, another server that
  * takes over, and the end of a lease. The stack's clock is put forward; that of
- * dnsmasq, whose leases are of two minutes at least, is not.
+ * dnsmasq, whose leases are of two minutes at least, is not. And the longest
+ * name that it may be told.
  */
 #include "unix_net.h"
 #include "unix_support.h"
@@ -15,6 +16,11 @@
 #include <unistd.h>
 
 #define SECOND 1000000000ull
+
+#define NET "direct,tap=tap0,dhcp"
+/* 63 bytes. */
+#define LONGEST \
+    "a-name-as-long-as-one-may-be-of-twenty-and-twenty-and-23-bytes1"
 
 static uint64_t ahead; /* ns */
 static uint64_t (*monotonic)(struct conduit_platform *p);
@@ -198,6 +204,22 @@ static void a_server_may_refuse_to_renew(void **state)
     t_unlisten(&s);
 }
 
+static void the_longest_name_is_told(void **state)
+{
+    struct t_env *env = *state;
+    struct t_server s;
+
+    assert_int_equal(strlen(LONGEST), 63);
+    assert_int_equal(
+        conduit_ctx_set_net(env->ctx, NET ",hostname=" LONGEST, NULL), 0);
+    listen_with_lease(&s, env);
+    assert_int_equal(logged(env, " " LONGEST "\n"), 1);
+    pass_a_minute(env); /* when renewing, too */
+    T_UNTIL_(env, logged(env, " " LONGEST "\n") >= 2, 10);
+    assert_true(answers(env, "10.9.0.50"));
+    t_unlisten(&s);
+}
+
 static bool have_dnsmasq(void)
 {
     /* NOLINTNEXTLINE: our own words */
@@ -212,6 +234,7 @@ int main(void)
         TEST(a_lease_is_renewed),
         TEST(a_lease_ends_where_nobody_renews_it),
         TEST(a_server_may_refuse_to_renew),
+        TEST(the_longest_name_is_told),
     };
     const struct t_net_tap tap = {.ip4 = "10.9.0.1", .prefix4 = 24};
 
@@ -223,6 +246,6 @@ int main(void)
         return 77;
     }
     t_net_tap("tap0", &tap);
-    (void)setenv("CONDUIT_NET", "direct,tap=tap0,dhcp", 1);
+    (void)setenv("CONDUIT_NET", NET, 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

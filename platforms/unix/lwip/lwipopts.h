@@ -102,6 +102,8 @@
 #define LWIP_UDP 1
 #define LWIP_DHCP 1
 #define DHCP_DOES_ARP_CHECK 0 /* it would take a second or more */
+/* 28 and a name of 63 bytes, which lwIP asserts, and does not check, to fit. */
+#define DHCP_OPTIONS_LEN 128
 #define LWIP_DNS 1
 #define DNS_MAX_SERVERS 3
 /* Questions at a time, of which a name has two, and answers kept. By default as
