@@ -55,6 +55,11 @@
  * seconds. */
 #define ARP_QUEUEING 1
 #define ARP_QUEUE_LEN 128
+/* What waits for a MAC address outlives its connection, and so must not refer
+ * to memory that was lent to that. lwIP's default leaves out PBUF_ROM, whose
+ * bytes it takes to stay for ever. */
+#define PBUF_NEEDS_COPY(p) \
+    (((p)->type_internal & PBUF_TYPE_FLAG_STRUCT_DATA_CONTIGUOUS) == 0)
 #define LWIP_NETIF_TX_SINGLE_PBUF 0
 #define LWIP_NETIF_HOSTNAME 1
 #define LWIP_NETIF_STATUS_CALLBACK 1
