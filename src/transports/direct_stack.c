@@ -342,10 +342,22 @@ static bool says_to_itself(void)
     return false;
 }
 
-/* Whose packets they were is not known. */
-static void take_own_packets(void)
+/* What goes to the device's own addresses never leaves memory either, and so
+ * nobody completes the checksums that are left to the device. Frames have them
+ * looked at again. */
+static void poll_own(struct cdt_stack *stack)
 {
+    unsigned flags = stack->netif.chksum_flags;
+
+    flags &= ~(unsigned)(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
+    NETIF_SET_CHECKSUM_CTRL(&stack->netif, (u16_t)flags);
     netif_poll_all();
+}
+
+/* Whose packets they were is not known. */
+static void take_own_packets(struct cdt_stack *stack)
+{
+    poll_own(stack);
     for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
         cdt_direct_keep_order(pcb);
     }
@@ -353,13 +365,14 @@ static void take_own_packets(void)
 
 static enum conduit_poll poll_stack(struct conduit_poller *poller, bool idle)
 {
+    struct cdt_stack *stack = CDT_CONTAINER(poller, struct cdt_stack, poller);
     bool work = says_to_itself();
 
     (void)idle;
     if (work) {
-        take_own_packets();
+        take_own_packets(stack);
     }
-    arm(CDT_CONTAINER(poller, struct cdt_stack, poller));
+    arm(stack);
     return work ? CONDUIT_POLL_WORK : CONDUIT_POLL_IDLE;
 }
 
@@ -487,7 +500,7 @@ static void end_lwip(struct cdt_stack *stack)
 
     drop_pcbs();
     for (int i = 0; i < LAST_WORDS && says_to_itself(); i++) {
-        netif_poll_all();
+        poll_own(stack);
     }
     if (stack->link != NULL) {
         netif_set_status_callback(n, NULL);
