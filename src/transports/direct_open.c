@@ -218,7 +218,10 @@ static void connect_now(struct cdt_direct *d)
     ip_addr_t to;
 
     cdt_ip_from(d->stack, &d->peer, &to);
-    if (cdt_stack_ready_for(d->stack, &to)) {
+    if (d->stack->link == NULL && IP_IS_V6(&to) && !ip_addr_isloopback(&to)) {
+        /* lwIP takes the one interface that there is, and waits in vain. */
+        fail(d, ERR_RTE, "no route to the peer");
+    } else if (cdt_stack_ready_for(d->stack, &to)) {
         connect_to(d, &to);
     } else {
         cdt_stack_await(d->stack, &d->dial);
