@@ -10,6 +10,7 @@
 #include <lwip/ethip6.h>
 #include <lwip/ip4.h>
 #include <lwip/ip6.h>
+#include <lwip/priv/nd6_priv.h>
 #include <lwip/prot/tcp.h>
 #include <netif/ethernet.h>
 
@@ -20,6 +21,8 @@
 #define TYPE_IP6 0x86ddu
 #define IP4_HEADER 20u
 #define IP6_HEADER 40u
+#define IP6_NEXT 6u /* where its header says what comes next */
+#define IP6_MTU_LEAST 1280u
 #define TCP_HEADER 20u
 #define PROTOCOL_TCP 6u
 
@@ -142,6 +145,32 @@ static void mark_multicast(const uint8_t *to, struct pbuf *p)
     }
 }
 
+/* lwIP believes whatever a "packet too big" says, which anybody may have made
+ * up; RFC 8201 section 4 has bounds for it. 0 means that nothing is known. */
+static void bound_paths(const struct netif *netif)
+{
+    for (size_t i = 0; i < LWIP_ND6_NUM_DESTINATIONS; i++) {
+        u16_t *mtu = &destination_cache[i].pmtu;
+
+        if (*mtu != 0 && *mtu < IP6_MTU_LEAST) {
+            *mtu = IP6_MTU_LEAST;
+        } else if (*mtu > netif->mtu6) {
+            *mtu = netif->mtu6;
+        }
+    }
+}
+
+static void take_ip6(struct netif *netif, struct pbuf *p)
+{
+    const uint8_t *header = p->payload;
+    bool may_tell = header[IP6_NEXT] != PROTOCOL_TCP;
+
+    (void)ip6_input(p, netif);
+    if (may_tell) {
+        bound_paths(netif);
+    }
+}
+
 /*
  * An IP packet of 65,535 bytes has no room for Ethernet's header in lwIP's 16
  * bits; so packets of IP go past its Ethernet layer.
@@ -162,7 +191,7 @@ static void take_ip(struct cdt_stack *stack, struct cdt_rx *rx, size_t n,
     p->if_idx = netif_get_index(&stack->netif);
     cdt_direct_table_begin(stack, p->payload, p->len, &front);
     if (six) {
-        (void)ip6_input(p, &stack->netif);
+        take_ip6(&stack->netif, p);
     } else {
         (void)ip4_input(p, &stack->netif);
     }
@@ -248,7 +277,7 @@ static size_t find_tcp(const struct pbuf *p)
         h[ETHERNET_HEADER + 9] == PROTOCOL_TCP) {
         at = ETHERNET_HEADER + (h[ETHERNET_HEADER] & 15u) * 4u;
     } else if (type == TYPE_IP6 && p->len >= ETHERNET_HEADER + IP6_HEADER &&
-               h[ETHERNET_HEADER + 6] == PROTOCOL_TCP) {
+               h[ETHERNET_HEADER + IP6_NEXT] == PROTOCOL_TCP) {
         at = ETHERNET_HEADER + IP6_HEADER;
     }
     return at != 0 && p->len >= at + TCP_HEADER ? at : 0;
