@@ -4,11 +4,11 @@
  * and what counts is that with a struct virtio_net_hdr in front a frame can be
  * a segment of 64 KiB without a checksum.
  *
- * While the stack has no room to receive into, nothing is read, and what comes
- * meanwhile waits in the kernel's queue, then is lost there. The event is taken
- * away, for it would fire in vain, and after a moment, each twice as long as
- * the one before, it is tried again: so the stack need not tell when it has
- * room, and a process whose connections do not read costs nearly nothing.
+ * While the stack has no memory to receive into, nothing is read, and what
+ * comes meanwhile waits in the kernel's queue, then is lost there. The event is
+ * taken away, for it would fire in vain, and after a moment, each twice as long
+ * as the one before, it is tried again: so the stack need not tell when it has
+ * memory, and a process without costs nearly nothing.
  */
 #include "tap.h"
 

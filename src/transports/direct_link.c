@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Frames between lwIP and a device. Received ones stay where the device put
- * them until a connection has consumed their bytes. Segments of TCP go out as
- * large as the device can cut, with checksums that it completes.
+ * them until a connection has consumed their bytes, but never the last one that
+ * there is a buffer for: acknowledgments, ARP and connections that are read
+ * must come through while others are not read. Segments of TCP go out as large
+ * as the device can cut, with checksums that it completes.
  */
 #include "direct.h"
 
@@ -29,7 +31,9 @@
 /* A segment that a device cuts, header excluded; it fits into an IP packet. */
 #define SEGMENT_MAX 62780u
 
-/* Frames that are received and not consumed: 1,024 large ones are 64 MiB. */
+/* Buffers to receive into, free ones and those that hold what is not consumed:
+ * 1,024 large ones are 64 MiB. Beyond that, what connections do not consume is
+ * in copies of its own size, which their windows bound. */
 #define FRAMES_MAX 1024u
 
 /* What fills less of its buffer than this part is copied out of it. */
@@ -87,16 +91,27 @@ static struct cdt_rx *new_frame(struct cdt_stack *stack)
     return rx;
 }
 
+/* Makes sure of a free one, if that can be. */
+static bool have_free(struct cdt_stack *stack)
+{
+    struct cdt_rx *rx;
+
+    if (stack->frames == NULL && (rx = new_frame(stack)) != NULL) {
+        put_frame(rx);
+    }
+    return stack->frames != NULL;
+}
+
 struct cdt_frame *cdt_stack_frame(struct cdt_stack *stack)
 {
-    struct cdt_rx *rx = stack->frames;
+    struct cdt_rx *rx;
 
-    if (rx != NULL) {
-        stack->frames = rx->next;
-    } else {
-        rx = new_frame(stack);
+    if (!have_free(stack)) {
+        return NULL;
     }
-    return rx != NULL ? &rx->frame : NULL;
+    rx = stack->frames;
+    stack->frames = rx->next;
+    return &rx->frame;
 }
 
 void cdt_stack_unused(struct cdt_stack *stack, struct cdt_frame *frame)
@@ -116,13 +131,13 @@ void cdt_direct_frames_free(struct cdt_stack *stack)
     }
 }
 
-/* The frame's buffer itself, or a copy of what is short. NULL: no memory, and
- * the frame is free again. */
+/* The frame's buffer itself, or a copy of what is short, and of what is in the
+ * last buffer. NULL: no memory, and the frame is free again. */
 static struct pbuf *wrap(struct cdt_rx *rx, size_t offset, size_t n)
 {
     struct pbuf *p;
 
-    if (n < rx->frame.room / COPY_BELOW) {
+    if (n < rx->frame.room / COPY_BELOW || !have_free(rx->stack)) {
         p = pbuf_alloc(PBUF_RAW, (u16_t)n, PBUF_RAM);
         if (p != NULL) {
             memcpy(p->payload, rx->data + offset, n);

@@ -104,9 +104,9 @@ struct cdt_frame {
 };
 
 /*
- * A buffer to receive into, or NULL when all are in use by connections that do
- * not read: the device drops then, as a full one does. It is the device's until
- * given back by one of the two calls below.
+ * A buffer to receive into, or NULL where there is no memory for one: the
+ * device drops then, as a full one does. It is the device's until given back by
+ * one of the two calls below.
  */
 struct cdt_frame *cdt_stack_frame(struct cdt_stack *stack);
 void cdt_stack_unused(struct cdt_stack *stack, struct cdt_frame *frame);
