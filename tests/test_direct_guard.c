@@ -163,6 +163,31 @@ static void a_size_in_the_middle_is_ignored(void **state)
     end(p, &s, &c);
 }
 
+/* Nor are they changed by the SYN that began it, when that comes again. */
+static void the_first_size_counts(void **state)
+{
+    struct t_env *env = *state;
+    struct peer *p = &peer;
+    struct t_server s;
+    struct t_conn c;
+
+    change_clock(env);
+    t_listen(&s, env, "tcp+direct://" OURS ":80", NULL);
+    let_pass(env, 15000);
+    open_peer(p, env, false);
+    send_segment(p, SYN, p->seq, NULL, 0);
+    hear(p);
+    p->mss = 1;
+    begin(p, &s, &c);
+    say(&c, 3 * (size_t)MSS);
+    hear(p);
+    assert_int_equal(p->in.size, MSS);
+    take(p);
+    acknowledge(p);
+    take_up_to(p, c.sent);
+    end(p, &s, &c);
+}
+
 /* ---- too much ------------------------------------------------------------ */
 
 static void early_bytes_may_not_overrun(void **state)
@@ -329,6 +354,34 @@ static void a_reset_behind_the_end_takes_nothing(void **state)
     t_unlisten(&s);
 }
 
+static void a_peer_that_vanishes_behind_its_end(void **state)
+{
+    struct t_env *env = *state;
+    struct peer *p = &peer;
+    struct t_server s;
+    struct t_conn c;
+
+    connect_peer(p, env, &s, &c, false);
+    hold(&c);
+    send_up_to(p, 500);
+    send_segment(p, ACK | FIN, p->first + 500, NULL, 0);
+    hear_in_time(p);
+    say(&c, 10);
+    for (int i = 0; i < 100000 && (c.seen & CONDUIT_ERR) == 0; i++) {
+        now += 50 * MS; /* a tick of lwIP's */
+        t_turns(env, 1);
+    }
+    assert_true((c.seen & CONDUIT_ERR) != 0);
+    go_on(&c);
+    T_POLL(env, c.end != 0);
+    assert_int_equal(c.end, CONDUIT_END);
+    assert_int_equal(c.received, 500);
+    assert_int_equal(conduit_conn_write(c.conn, "x", 1), CONDUIT_ETIMEDOUT);
+    t_close(&c);
+    (void)close(p->fd);
+    t_unlisten(&s);
+}
+
 static void all_that_was_said_is_known_to_be_there(void **state)
 {
     struct t_env *env = *state;
@@ -363,12 +416,14 @@ int main(void)
         T_TEST(the_end_is_not_on_a_part),
         T_TEST(a_probe_may_be_taken),
         T_TEST(a_size_in_the_middle_is_ignored),
+        T_TEST(the_first_size_counts),
         T_TEST(early_bytes_may_not_overrun),
         T_TEST(bytes_beyond_an_early_end),
         T_TEST(an_early_end_counts_for_the_window),
         T_TEST(reading_opens_a_small_window),
         T_TEST(closing_opens_the_window),
         T_TEST(a_reset_behind_the_end_takes_nothing),
+        T_TEST(a_peer_that_vanishes_behind_its_end),
         T_TEST(all_that_was_said_is_known_to_be_there),
     };
 

@@ -275,6 +275,10 @@ static void of_which_some_are_called_off(void **state)
     check_lookup(*state, "another.many.test", "10.9.0.1");
 }
 
+/* Seconds after which a question has been asked in vain: 1, 1, 2 and 3, and
+ * that of the timer. */
+#define GIVEN_UP 8u
+
 /* Turns, and a second of the stack's clock for each, until it is so. */
 #define T_SECONDS(env, cond)                      \
     for (unsigned i_ = 0; !t_holds(cond); i_++) { \
@@ -297,7 +301,12 @@ static void of_which_the_first_are_silent(void **state)
     look_up(&last, *state, "last.many.test");
     t_turns(*state, 5);
     assert_int_equal(last.calls, 0);
-    T_SECONDS(*state, last.calls != 0);
+    for (unsigned i = 0; i < GIVEN_UP; i++) {
+        ahead += SECOND;
+        (void)t_turns_in(*state, 5);
+    }
+    /* the answer has the time that it takes */
+    T_UNTIL(*state, last.calls != 0);
     check_found(&last, "10.9.0.1");
 }
 

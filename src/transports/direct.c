@@ -292,6 +292,9 @@ static int direct_flush(struct conduit_conn *c)
         (void)tcp_output(d->pcb);
         return CONDUIT_AGAIN;
     }
+    if (d->fin_wanted) {
+        tcp_nagle_disable(d->pcb); /* nothing comes to wait for */
+    }
     (void)tcp_output(d->pcb); /* its timers go on where it cannot */
     /* A FIN alone: lwIP would put it on the last data, and leave it on the
      * first part of that where a small window makes two of it. */

@@ -97,22 +97,23 @@ bool cdt_lwip_takes(struct tcp_pcb *pcb, struct tcp_hdr *header,
                     uint16_t options_size, uint16_t first_size, uint8_t *rest,
                     struct pbuf *data)
 {
-    struct options options;
     unsigned flags = TCPH_FLAGS(header);
     bool fin = (flags & TCP_FIN) != 0;
+    struct options options;
 
     if (pcb->state < SYN_RCVD || pcb->state == TIME_WAIT) {
         return true;
-    }
-    if ((flags & TCP_SYN) != 0) {
-        /* The one that began it, again; lwIP has no simultaneous opening. */
-        return pcb->state != SYN_RCVD || (flags & TCP_ACK) == 0;
     }
     options.first = (uint8_t *)header + TCP_HLEN;
     options.rest = rest;
     options.first_size = first_size;
     options.size = options_size;
     blank_mss(&options);
+    if ((flags & TCP_SYN) != 0) {
+        /* The one that began it, again, whose options lwIP has; it knows of no
+         * simultaneous opening. */
+        return pcb->state != SYN_RCVD || (flags & TCP_ACK) == 0;
+    }
     return (data->tot_len == 0 && !fin) ||
            is_early_and_fits(pcb, header->seqno, data->tot_len, fin);
 }
@@ -189,12 +190,13 @@ static void cut_large(const struct cdt_stack *stack, struct tcp_pcb *pcb)
     u16_t piece = cdt_direct_piece(stack, pcb);
     struct cdt_direct *d;
 
-    if (piece == 0 || pcb->mss <= piece || pcb->unacked == NULL ||
+    if (piece == 0 || pcb->unacked == NULL || pcb->unacked->len <= piece ||
         !drop_acknowledged(pcb) || !cut_queue(pcb, pcb->unacked, piece) ||
         !cut_queue(pcb, pcb->unsent, piece)) {
         return;
     }
     pcb->mss = piece;
+    pcb->unsent_oversize = 0; /* it may be for more than that */
     d = tcp_ext_arg_get(pcb, CDT_DIRECT_EXT_ID);
     if (d != NULL) {
         d->cuts++;

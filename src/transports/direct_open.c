@@ -113,13 +113,13 @@ static void on_error(void *arg, err_t err)
     if (d->base.state == CDT_CONN_OPENING && err == ERR_RST) {
         conduit_conn_fail(&d->base, BOTH, CONDUIT_EREFUSED, err,
                           "nobody listens there");
-    } else if (err == ERR_RST) {
-        /* what it has ended is whole */
-        conduit_conn_fail(&d->base, d->in_ended ? CONDUIT_FAIL_WRITE : BOTH,
-                          CONDUIT_ERESET, err,
-                          "the peer dropped the connection");
     } else {
-        fail(d, err, "the peer does not answer, or our address is gone");
+        /* what the peer has ended is whole */
+        conduit_conn_fail(&d->base, d->in_ended ? CONDUIT_FAIL_WRITE : BOTH,
+                          cdt_direct_code(err), err,
+                          err == ERR_RST ? "the peer dropped the connection"
+                                         : "the peer does not answer, or our "
+                                           "address is gone");
     }
 }
 
