@@ -222,11 +222,50 @@ static int find_of_user(const char *text, const char *at, struct cdt_place *out,
     return code == 0 ? find_in(folder, uid, at + 1, out, err) : code;
 }
 
+/*
+ * Whether a socket is what a dead server left. Asked by a datagram socket, to
+ * which a server that is there answers EPROTOTYPE without noticing.
+ */
+static bool is_stale(const char *path)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool stale;
+
+    if (fd < 0) {
+        return false;
+    }
+    memcpy(name.sun_path, path, strlen(path) + 1);
+    stale = connect(fd, (const struct sockaddr *)&name, sizeof name) != 0 &&
+            (errno == ECONNREFUSED || errno == ENOENT);
+    (void)close(fd);
+    return stale;
+}
+
+/* What find_in() answered, or else a user's place in /run/conduit: where there
+ * was none before, or nobody is at it any more. */
+static int or_that_of(uid_t uid, const char *name, int code,
+                      struct cdt_place *out)
+{
+    struct conduit_error ignored;
+    struct cdt_place other;
+    folder_text folder;
+
+    if ((code == 0 || code == CONDUIT_EREFUSED) &&
+        user_folder(uid, folder, &ignored) == 0 &&
+        find_in(folder, uid, name, &other, &ignored) == 0 &&
+        (code != 0 ||
+         (strcmp(out->path, other.path) != 0 && is_stale(out->path)))) {
+        *out = other;
+        return 0;
+    }
+    return code;
+}
+
 int cdt_registry_find(struct conduit_ctx *ctx, const char *name,
                       struct cdt_place *out, struct conduit_error *err)
 {
     const char *at = strchr(name, '@');
-    struct conduit_error ignored;
     folder_text folder;
     int code;
 
@@ -237,11 +276,7 @@ int cdt_registry_find(struct conduit_ctx *ctx, const char *name,
     if (code == 0) {
         code = find_in(folder, geteuid(), name, out, err);
     }
-    if (code == CONDUIT_EREFUSED && user_folder(0, folder, &ignored) == 0 &&
-        find_in(folder, 0, name, out, &ignored) == 0) {
-        return 0;
-    }
-    return code;
+    return or_that_of(0, name, code, out);
 }
 
 /* ---- users -------------------------------------------------------------- */
