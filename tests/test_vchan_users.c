@@ -278,6 +278,25 @@ static void another_user_listens_there(void **state)
     unserve(&s);
 }
 
+/* As su leaves it: root's names are not for that user to exchange. */
+static void the_session_is_another_users(void **state)
+{
+    struct t_env *env = begin(state);
+    struct t_server s;
+    struct stat st;
+
+    assert_int_equal(mkdir("/run/session", 0700), 0);
+    assert_int_equal(chown("/run/session", DAEMON, DAEMON), 0);
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", "/run/session", 1), 0);
+    serve(&s, env, 0, NULL);
+    assert_int_not_equal(lstat("/run/session/conduit", &st), 0);
+    assert_int_equal(lstat("/run/conduit/0/name", &st), 0);
+    assert_int_equal(dial_as(env, root, "vchan://name"), 0);
+    assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+    assert_int_equal(rmdir("/run/session"), 0);
+    unserve(&s);
+}
+
 static void a_user_without_a_folder(void **state)
 {
     struct t_env *env = begin(state);
@@ -410,6 +429,7 @@ int main(void)
         T_TEST(ones_own_server_is_alive),
         T_TEST(names_of_another_user),
         T_TEST(another_user_listens_there),
+        T_TEST(the_session_is_another_users),
         T_TEST(a_user_without_a_folder),
         T_TEST(nobody_is_named),
         T_TEST(users_are_named),

@@ -64,6 +64,16 @@ static int named_folder(const char *variable, const char *dir, const char *rest,
     return write_text(out, err, "%s%s", dir, rest);
 }
 
+/* Whether a session's folder is our user's: su and sudo -E leave the variable
+ * of the user who called them, who could then exchange what is in it. */
+static bool is_ours(const char *dir)
+{
+    struct stat st;
+
+    return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+           st.st_uid == geteuid();
+}
+
 static int own_folder(struct conduit_ctx *ctx, folder_text out,
                       struct conduit_error *err)
 {
@@ -73,7 +83,7 @@ static int own_folder(struct conduit_ctx *ctx, folder_text out,
         return named_folder("CONDUIT_RUNTIME_DIR", dir, "", out, err);
     }
     dir = conduit_ctx_env(ctx, "XDG_RUNTIME_DIR");
-    if (dir != NULL && dir[0] != '\0') {
+    if (dir != NULL && dir[0] != '\0' && (dir[0] != '/' || is_ours(dir))) {
         return named_folder("XDG_RUNTIME_DIR", dir, "/conduit", out, err);
     }
     return user_folder(geteuid(), out, err);

@@ -2,11 +2,11 @@
 /*
  * The registry of names on this host: a service that registers a name has a
  * socket in a folder that belongs to one user. That folder is
- * CONDUIT_RUNTIME_DIR, else XDG_RUNTIME_DIR/conduit, else /run/conduit/UID. Who
- * looks a name up looks in the caller's own folder and then, where nobody has
- * it or who had it is dead, in root's, /run/conduit/0; "user@name" is looked
- * for in /run/conduit/UID of that user. A folder counts only while nobody but
- * its owner can write to it.
+ * CONDUIT_RUNTIME_DIR, else XDG_RUNTIME_DIR/conduit where that session is the
+ * user's, else /run/conduit/UID. Who looks a name up looks in the caller's own
+ * folder and then, where nobody has it or who had it is dead, in root's,
+ * /run/conduit/0; "user@name" is looked for in /run/conduit/UID of that user. A
+ * folder counts only while nobody but its owner can write to it.
  */
 #ifndef CDT_UNIX_REGISTRY_H
 #define CDT_UNIX_REGISTRY_H

@@ -379,6 +379,37 @@ static int lock_folder(const char *path)
     return fd;
 }
 
+/*
+ * Gives the socket's file its mode, which the umask may have cut. Where others
+ * can write to the folder, the path may lead to some other file by now, so what
+ * is changed is held first, and must be a socket of ours without another name.
+ * 0, or -1 and errno.
+ */
+static int set_mode(const char *path, mode_t mode)
+{
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    char held[32];
+    struct stat st;
+    int number;
+    bool done;
+
+    if (fd < 0) {
+        return -1;
+    }
+    (void)snprintf(held, sizeof held, "/proc/self/fd/%d", fd);
+    done = fstat(fd, &st) == 0;
+    if (done &&
+        (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)) {
+        errno = EACCES;
+        done = false;
+    }
+    done = done && ((st.st_mode & 07777) == mode || chmod(held, mode) == 0);
+    number = errno;
+    (void)close(fd);
+    errno = number;
+    return done ? 0 : -1;
+}
+
 /* Binds and listens, with the mode that was asked for. */
 static int unix_open(int fd, const char *path, const char *layer,
                      const struct conduit_options *o, struct conduit_error *err)
@@ -391,7 +422,7 @@ static int unix_open(int fd, const char *path, const char *layer,
     }
     code = bind_path(fd, path, layer, err);
     if (code == 0 && path[0] == '/' && o->unix_mode != 0 &&
-        chmod(path, (mode_t)o->unix_mode) != 0) {
+        set_mode(path, (mode_t)o->unix_mode) != 0) {
         code = failed(err, layer, -1, "setting the mode of", path);
         (void)unlink(path);
     }
