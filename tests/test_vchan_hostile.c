@@ -266,7 +266,7 @@ SIDES(orders_change)
 
 /* ---- wake-ups ----------------------------------------------------------- */
 
-/* A stranger's descriptor that comes with them is closed: the pipe ends. */
+/* A stranger's descriptor is refused, or closed if it comes: the pipe ends. */
 static void wakeups_carry_descriptors(struct t_env *env,
                                       enum cdt_ring_side side)
 {

@@ -170,7 +170,7 @@ static void a_hello_comes_byte_by_byte(void **state)
     vrig_end(&r);
 }
 
-/* They are closed: the pipe ends. */
+/* They are refused, or closed: the pipe ends. */
 static void a_hello_carries_descriptors(void **state)
 {
     uint8_t hello[VRAW_HELLO];

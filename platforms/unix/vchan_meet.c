@@ -388,6 +388,7 @@ static void read_reply(struct cdt_meeting *m)
         }
         return;
     }
+    cdt_unix_refuse_descriptors(m->socket.fd); /* the memory was the only one */
     fd = descriptor_in(&msg);
     if (fd < 0 && (msg.msg_flags & MSG_CTRUNC) != 0) {
         fail(m, CONDUIT_ELIMIT, 0, "no descriptor is left for the memory");
@@ -476,6 +477,9 @@ void cdt_meeting_connected(struct cdt_socket *s)
         fail(m, CONDUIT_EACCESS, 0,
              "who listens at the name is not the user whose name it is");
         return;
+    }
+    if (m->kind == CDT_VCHAN_BYTES) {
+        cdt_unix_refuse_descriptors(s->fd);
     }
     memcpy(hello.magic, magic, sizeof magic);
     m->stage = CDT_MEETING_REPLY;

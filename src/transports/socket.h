@@ -89,6 +89,13 @@ struct conduit_conn *cdt_socket_accepted(struct conduit_ctx *ctx,
                                          const struct conduit_options *o,
                                          void *arg);
 
+/*
+ * Has a Unix socket, and those that it will accept, take no descriptors: nobody
+ * here wants them, and to close a stranger's may take long. Linux before 6.16
+ * cannot; there they come, and are closed when the bytes with them are read.
+ */
+void cdt_unix_refuse_descriptors(int fd);
+
 /* Options of a TCP socket; failing at them is harmless. */
 void cdt_socket_tune(int fd, const struct conduit_options *options);
 

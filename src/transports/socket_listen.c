@@ -288,6 +288,17 @@ int cdt_tcp_listen(struct conduit_listener *listener,
 
 /* ---- Unix ---- */
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
+void cdt_unix_refuse_descriptors(int fd)
+{
+    int on = 0;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &on, sizeof on);
+}
+
 /*
  * Looks at who has the path. 0: nobody, it may be replaced (its file goes to
  * *st); EADDRINUSE: somebody listens; EEXIST: it is no socket.
@@ -453,6 +464,7 @@ int cdt_unix_listen_as(struct conduit_listener *listener, const char *path,
     if (fd < 0) {
         return failed(err, layer, fd, "a socket for", path);
     }
+    cdt_unix_refuse_descriptors(fd);
     code = unix_open(fd, path, layer, options, err);
     if (code != 0) {
         (void)close(fd);

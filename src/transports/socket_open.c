@@ -210,6 +210,8 @@ int cdt_socket_start(struct conduit_conn *c)
     }
     if (s->tcp) {
         cdt_socket_tune(s->fd, &s->u.connecting->options);
+    } else if (s->u.connecting->then == NULL) {
+        cdt_unix_refuse_descriptors(s->fd);
     }
     /* A socket that connects at once (Unix) is watched only when it has. */
     code = s->tcp ? cdt_socket_watch(s, true) : 0;

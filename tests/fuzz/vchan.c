@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,7 +243,11 @@ static void send_bytes(const struct peer *p, const void *data, size_t n,
         control.head.cmsg_len = CMSG_LEN(count * sizeof(int));
         memcpy(CMSG_DATA(&control.head), fds, count * sizeof(int));
     }
-    (void)sendmsg(p->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sendmsg(p->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+        errno == EPERM) { /* no descriptors are taken: the bytes alone */
+        msg.msg_controllen = 0;
+        (void)sendmsg(p->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
 }
 
 static void forget_memory(struct peer *p)

@@ -32,8 +32,9 @@ struct vraw {
 void vraw_hello(uint8_t out[VRAW_HELLO], unsigned kind);
 void vraw_reply(uint8_t out[VRAW_REPLY], unsigned status, size_t size);
 
-/* Sends bytes with descriptors; they stay the caller's. */
-void vraw_send(int fd, const void *data, size_t n, const int *fds,
+/* Sends bytes with descriptors, which stay the caller's; false: without them,
+ * for the peer does not take any. */
+bool vraw_send(int fd, const void *data, size_t n, const int *fds,
                size_t count);
 
 /* Connects to a listener's name in the folder of the test. */
