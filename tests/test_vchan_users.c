@@ -16,6 +16,8 @@
 #define DAEMON 1u /* user and group of that name, on every Debian */
 #define STRANGER 12345u
 #define CHILD_S 20u
+#define MANY 65535u /* groups, and one more is the most */
+#define FIRST_GROUP 100000u
 
 static bool can_play;
 
@@ -44,7 +46,8 @@ static struct t_env *begin(void **state)
 struct user {
     uid_t uid;
     gid_t gid;
-    gid_t also; /* one more group; 0: none */
+    gid_t also;    /* one more group; 0: none */
+    size_t groups; /* that many others */
 };
 
 struct dial {
@@ -63,6 +66,20 @@ static void dialed(void *arg, struct conduit_dial *dial,
     conduit_conn_close(conn);
 }
 
+static bool take_groups(const struct user *user)
+{
+    static gid_t all[MANY + 1];
+    size_t n = 0;
+
+    for (; n < user->groups; n++) {
+        all[n] = (gid_t)(FIRST_GROUP + n);
+    }
+    if (user->also != 0) {
+        all[n++] = user->also;
+    }
+    return setgroups(n, all) == 0;
+}
+
 /* In a child: dials, and ends with the code. */
 static void be(const struct user *user, const char *uri)
 {
@@ -71,8 +88,8 @@ static void be(const struct user *user, const char *uri)
     struct dial d = {0, 0};
 
     (void)alarm(CHILD_S);
-    if (seteuid(0) != 0 || setgroups(user->also != 0, &user->also) != 0 ||
-        setgid(user->gid) != 0 || setuid(user->uid) != 0 ||
+    if (seteuid(0) != 0 || !take_groups(user) || setgid(user->gid) != 0 ||
+        setuid(user->uid) != 0 ||
         conduit_unix_new(NULL, NULL, &ctx, &err) != 0 ||
         conduit_register_all(ctx) != 0 ||
         conduit_dial(ctx, uri, NULL, dialed, &d, NULL, &err) != 0) {
@@ -100,11 +117,11 @@ static int dial_as(struct t_env *env, struct user user, const char *uri)
     return -WEXITSTATUS(status);
 }
 
-static const struct user root = {0, 0, 0};
-static const struct user daemon_user = {DAEMON, DAEMON, 0};
-static const struct user stranger = {STRANGER, STRANGER, 0};
-static const struct user member = {STRANGER, DAEMON, 0};
-static const struct user also_member = {STRANGER, STRANGER, DAEMON};
+static const struct user root = {0, 0, 0, 0};
+static const struct user daemon_user = {DAEMON, DAEMON, 0, 0};
+static const struct user stranger = {STRANGER, STRANGER, 0, 0};
+static const struct user member = {STRANGER, DAEMON, 0, 0};
+static const struct user also_member = {STRANGER, STRANGER, DAEMON, 0};
 
 /* /run/conduit/UID, made by root. */
 static void make_folder(uid_t uid, uid_t owner, mode_t mode)
@@ -378,6 +395,25 @@ static void users_are_named(void **state)
     }
 }
 
+/* As those of a directory are. */
+static void a_member_of_many_groups(void **state)
+{
+    static const size_t many[] = {62, 63, 64, 255, 256, 300, 5000, MANY};
+    static const char *const users[] = {"@daemon", NULL};
+    struct t_env *env = begin(state);
+    struct t_server s;
+
+    serve(&s, env, 0, users);
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
+        struct user in = {STRANGER, STRANGER, DAEMON, many[i]};
+        struct user out = {STRANGER, STRANGER, 0, many[i]};
+
+        assert_int_equal(dial_as(env, in, "vchan://root@name"), 0);
+        assert_int_equal(dial_as(env, out, "vchan://root@name"), NO);
+    }
+    unserve(&s);
+}
+
 static void who_is_named_does_not_exist(void **state)
 {
     static const char *const bad[] = {
@@ -433,6 +469,7 @@ int main(void)
         T_TEST(a_user_without_a_folder),
         T_TEST(nobody_is_named),
         T_TEST(users_are_named),
+        T_TEST(a_member_of_many_groups),
         T_TEST(who_is_named_does_not_exist),
         T_TEST(each_user_has_a_limit),
     };

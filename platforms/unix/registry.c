@@ -17,7 +17,8 @@
 
 #define LAYER "vchan"
 #define SHARED "/run/conduit"
-#define GROUPS_MAX 256
+#define GROUPS_FEW 64u
+#define GROUPS_MAX 65536u /* the kernel's own limit */
 
 typedef char folder_text[sizeof(((struct cdt_place *)NULL)->path)];
 
@@ -297,6 +298,7 @@ struct entry {
 };
 
 struct cdt_users {
+    struct conduit_ctx *ctx;
     size_t count;
     struct entry entries[];
 };
@@ -330,6 +332,7 @@ struct cdt_users *cdt_users_new(struct conduit_ctx *ctx,
         (void)conduit_error_set(err, CONDUIT_ENOMEM, LAYER, 0, "out of memory");
         return NULL;
     }
+    users->ctx = ctx;
     users->count = n;
     for (size_t i = 0; i < n; i++) {
         struct entry *e = &users->entries[i];
@@ -347,24 +350,42 @@ struct cdt_users *cdt_users_new(struct conduit_ctx *ctx,
     return users;
 }
 
-/* Whether the peer is in a group; it may be in many. */
-static bool in_group(int fd, uint32_t gid, const struct ucred *cred)
+/* The peer's groups; there may be more than fit, then *size says how many bytes
+ * they need and errno is ERANGE. */
+static bool read_groups(int fd, gid_t *groups, socklen_t *size)
 {
-    gid_t groups[GROUPS_MAX];
-    socklen_t size = sizeof groups;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, size) == 0;
+}
 
-    if (cred->gid == gid) {
-        return true;
+/* Whether the peer is in a group; it may be in many. */
+static bool in_group(const struct cdt_users *users, int fd, uint32_t gid)
+{
+    gid_t few[GROUPS_FEW];
+    gid_t *groups = few;
+    socklen_t size = sizeof few;
+    bool read = read_groups(fd, groups, &size);
+    bool found = false;
+
+    if (!read && errno == ERANGE && size <= GROUPS_MAX * sizeof *groups) {
+        groups = conduit_alloc(users->ctx, size);
+        read = groups != NULL && read_groups(fd, groups, &size);
     }
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) != 0) {
-        return false;
+    for (size_t i = 0; read && !found && i < size / sizeof *groups; i++) {
+        found = groups[i] == gid;
     }
-    for (size_t i = 0; i < size / sizeof groups[0]; i++) {
-        if (groups[i] == gid) {
-            return true;
-        }
+    if (groups != few) {
+        conduit_release(users->ctx, groups);
     }
-    return false;
+    return found;
+}
+
+static bool is_meant(const struct cdt_users *users, const struct entry *e,
+                     int fd, const struct ucred *cred)
+{
+    if (!e->group) {
+        return e->id == cred->uid;
+    }
+    return e->id == cred->gid || in_group(users, fd, e->id);
 }
 
 bool cdt_users_admit(const struct cdt_users *users, int fd)
@@ -379,9 +400,7 @@ bool cdt_users_admit(const struct cdt_users *users, int fd)
         return true;
     }
     for (size_t i = 0; i < users->count; i++) {
-        const struct entry *e = &users->entries[i];
-
-        if (e->group ? in_group(fd, e->id, &cred) : e->id == cred.uid) {
+        if (is_meant(users, &users->entries[i], fd, &cred)) {
             return true;
         }
     }
