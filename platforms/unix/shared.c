@@ -14,18 +14,32 @@
  * forbid our writing before we map it. */
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-int cdt_shared_make(size_t size)
+bool cdt_shared_must_reserve(void)
+{
+    int fd = open("/proc/sys/vm/overcommit_memory", O_RDONLY | O_CLOEXEC);
+    char policy = '0';
+    bool is_read = fd >= 0 && read(fd, &policy, 1) == 1;
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return is_read && policy == '2';
+}
+
+int cdt_shared_make(size_t size, bool reserve)
 {
     int fd = memfd_create("conduit", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0) {
         return -1;
     }
-    if (ftruncate(fd, (off_t)size) != 0 || fcntl(fd, F_ADD_SEALS, SEALS) != 0) {
+    if (ftruncate(fd, (off_t)size) != 0 ||
+        (reserve && fallocate(fd, 0, 0, (off_t)size) != 0) ||
+        fcntl(fd, F_ADD_SEALS, SEALS) != 0) {
         int number = errno;
 
         (void)close(fd);
-        errno = number;
+        errno = number == ENOSPC ? ENOMEM : number;
         return -1;
     }
     return fd;

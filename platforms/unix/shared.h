@@ -18,8 +18,17 @@ struct cdt_shared {
     } ring[2];
 };
 
-/* A descriptor of so many bytes; -1 and errno. */
-int cdt_shared_make(size_t size);
+/*
+ * Whether the system refuses memory beyond what it has (vm.overcommit_memory is
+ * 2): a page of a memfd that cannot be had then is a SIGBUS when it is first
+ * touched. Elsewhere pages may wait until then, and an idle connection needs
+ * few.
+ */
+bool cdt_shared_must_reserve(void);
+
+/* A descriptor of so many bytes, `reserve`: all of which are there; -1 and
+ * errno. */
+int cdt_shared_make(size_t size, bool reserve);
 
 /* NULL, or why a peer's descriptor is not what it should be; `size` is what the
  * peer said, and `total` what the layout needs is checked against it later. */

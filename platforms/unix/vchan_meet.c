@@ -212,7 +212,7 @@ static void offer_rings(struct cdt_meeting *m)
                   "the peer's user has as many rings as it may");
         return;
     }
-    fd = cdt_shared_make(size);
+    fd = cdt_shared_make(size, m->state->reserve);
     if (fd < 0) {
         (void)send_reply(m, NO_MEMORY, -1, 0);
         fail_errno(m, "no shared memory");
