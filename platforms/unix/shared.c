@@ -97,27 +97,60 @@ static void *map_twice(int fd, size_t offset, size_t n)
     return room;
 }
 
+bool cdt_shared_can_mirror(void)
+{
+    return sysconf(_SC_PAGESIZE) == (long)CDT_RING_PAGE;
+}
+
+/* All of the file, once: a part could begin within a page only. */
+static bool map_whole(struct cdt_shared *m, int fd, size_t size)
+{
+    void *whole = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (whole == MAP_FAILED) {
+        return false;
+    }
+    m->whole = whole;
+    m->whole_size = size;
+    return true;
+}
+
+/* A ring with pages of its own. */
+static bool map_ring(struct cdt_shared *m, int fd,
+                     const struct cdt_ring_layout *layout,
+                     enum cdt_ring_way way, struct cdt_ring_memory *out)
+{
+    size_t offset = cdt_ring_offset(layout, way);
+
+    if (m->whole != NULL) {
+        out->ring[way].data = (char *)m->whole + offset;
+        out->ring[way].mirrored = false;
+        return true;
+    }
+    m->ring[way].size = cdt_ring_size(layout, way);
+    m->ring[way].data = map_twice(fd, offset, m->ring[way].size);
+    out->ring[way].data = m->ring[way].data;
+    out->ring[way].mirrored = true;
+    return m->ring[way].data != NULL;
+}
+
 bool cdt_shared_map_rings(struct cdt_shared *m, int fd,
-                          const struct cdt_ring_layout *layout,
+                          const struct cdt_ring_layout *layout, bool mirrored,
                           struct cdt_ring_memory *out)
 {
+    if (!mirrored && !map_whole(m, fd, cdt_ring_total(layout))) {
+        return false;
+    }
     out->page = m->page;
     for (unsigned i = 0; i < 2; i++) {
         enum cdt_ring_way way = (enum cdt_ring_way)i;
-        size_t offset = cdt_ring_offset(layout, way);
 
         if (cdt_ring_own_bytes(layout, way) == 0) {
-            out->ring[i].data = (char *)m->page + offset;
+            out->ring[i].data = (char *)m->page + cdt_ring_offset(layout, way);
             out->ring[i].mirrored = false;
-            continue;
-        }
-        m->ring[i].size = cdt_ring_size(layout, way);
-        m->ring[i].data = map_twice(fd, offset, m->ring[i].size);
-        if (m->ring[i].data == NULL) {
+        } else if (!map_ring(m, fd, layout, way, out)) {
             return false;
         }
-        out->ring[i].data = m->ring[i].data;
-        out->ring[i].mirrored = true;
     }
     return true;
 }
@@ -129,6 +162,10 @@ void cdt_shared_unmap(struct cdt_shared *m)
             (void)munmap(m->ring[i].data, 2 * m->ring[i].size);
             m->ring[i].data = NULL;
         }
+    }
+    if (m->whole != NULL) {
+        (void)munmap(m->whole, m->whole_size);
+        m->whole = NULL;
     }
     if (m->page != NULL) {
         (void)munmap(m->page, CDT_RING_PAGE);

@@ -3,7 +3,8 @@
  * Memory shared with another process: a sealed memfd, made by the server and
  * checked by the client, for else a peer could take the memory away under a
  * side that is reading it (SIGBUS). Its first page controls two rings, each of
- * which is mapped twice in a row, so that what is in it never wraps.
+ * which is mapped twice in a row where that can be, so that what is in it never
+ * wraps.
  */
 #ifndef CDT_UNIX_SHARED_H
 #define CDT_UNIX_SHARED_H
@@ -16,7 +17,13 @@ struct cdt_shared {
         void *data; /* twice `size` bytes; NULL where it is in the page */
         size_t size;
     } ring[2];
+    void *whole; /* where rings are not mirrored: all that they need */
+    size_t whole_size;
 };
+
+/* Whether a ring can be mapped twice in a row: the system's pages have the size
+ * of a ring's. Where they are larger, a ring begins within one. */
+bool cdt_shared_can_mirror(void);
 
 /*
  * Whether the system refuses memory beyond what it has (vm.overcommit_memory is
@@ -36,9 +43,10 @@ const char *cdt_shared_check(int fd, size_t size);
 
 /* Maps the page alone; false: errno. */
 bool cdt_shared_map_page(struct cdt_shared *m, int fd);
-/* Then the rings of a layout that was checked; false: errno. */
+/* Then the rings of a layout that was checked, twice in a row if they can be
+ * `mirrored`; false: errno. */
 bool cdt_shared_map_rings(struct cdt_shared *m, int fd,
-                          const struct cdt_ring_layout *layout,
+                          const struct cdt_ring_layout *layout, bool mirrored,
                           struct cdt_ring_memory *out);
 void cdt_shared_unmap(struct cdt_shared *m);
 

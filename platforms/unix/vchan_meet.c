@@ -190,7 +190,8 @@ static bool offer(struct cdt_meeting *m, int fd,
         return false;
     }
     cdt_ring_format(m->shared.page, layout);
-    return cdt_shared_map_rings(&m->shared, fd, layout, &memory) &&
+    return cdt_shared_map_rings(&m->shared, fd, layout, m->state->mirrored,
+                                &memory) &&
            cdt_vchan_attach(&m->vchan, CDT_RING_SERVER, layout, &memory) ==
                NULL &&
            send_reply(m, WELCOME, fd, size);
@@ -298,8 +299,8 @@ static void take_offer(struct cdt_meeting *m, int fd, size_t size)
     if (wrong == NULL && cdt_ring_total(&layout) > size) {
         wrong = "the peer's memory is smaller than its rings";
     }
-    if (wrong == NULL &&
-        !cdt_shared_map_rings(&m->shared, fd, &layout, &memory)) {
+    if (wrong == NULL && !cdt_shared_map_rings(&m->shared, fd, &layout,
+                                               m->state->mirrored, &memory)) {
         fail_errno(m, "cannot map the peer's memory");
         return;
     }

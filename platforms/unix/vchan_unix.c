@@ -91,6 +91,7 @@ static struct cdt_vchan_state *state_new(struct conduit_ctx *ctx)
         state->net_dev = (uint64_t)st.st_dev;
         state->net_ino = (uint64_t)st.st_ino;
     }
+    state->mirrored = cdt_shared_can_mirror();
     state->reserve = cdt_shared_must_reserve();
     cdt_vchan_waits_init(&state->waits, conduit_ctx_loop(ctx), spin_ns(ctx),
                          relax);

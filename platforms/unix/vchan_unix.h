@@ -43,7 +43,8 @@ struct cdt_vchan_state {
     struct cdt_vchan_user *users;
     uint64_t net_dev; /* the network namespace that we are in; 0: unknown */
     uint64_t net_ino;
-    bool reserve; /* memory that we make has all of its pages at once */
+    bool mirrored; /* rings are mapped twice in a row */
+    bool reserve;  /* memory that we make has all of its pages at once */
 };
 
 struct cdt_meeting {
