@@ -295,6 +295,41 @@ static void another_user_listens_there(void **state)
     unserve(&s);
 }
 
+/* They cannot come into a session's folder, and do not know of it. */
+static void a_session_is_not_for_others(void **state)
+{
+    static const char *const users[] = {"12345", "daemon", NULL};
+    struct t_env *env = begin(state);
+    struct conduit_options options = {.users = users};
+    struct conduit_error err = {0};
+    struct t_server s;
+    struct stat st;
+
+    assert_int_equal(mkdir("/run/session", 0700), 0);
+    assert_int_equal(chown("/run/session", DAEMON, DAEMON), 0);
+    make_folder(DAEMON, DAEMON, 0711);
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", "/run/session", 1), 0);
+    serve(&s, env, DAEMON, users);
+    assert_int_not_equal(lstat("/run/session/conduit", &st), 0);
+    assert_int_equal(dial_as(env, stranger, "vchan://daemon@name"), 0);
+    /* Its own user finds it with the session and without. */
+    assert_int_equal(dial_as(env, daemon_user, "vchan://name"), 0);
+    assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+    assert_int_equal(dial_as(env, daemon_user, "vchan://name"), 0);
+    T_UNTIL(env, s.tail == 3);
+    unserve(&s);
+    /* Without that folder it is told. */
+    assert_int_equal(setenv("XDG_RUNTIME_DIR", "/run/session", 1), 0);
+    assert_int_equal(seteuid(DAEMON), 0);
+    assert_int_equal(conduit_listen(env->ctx, "vchan://name", &options, NULL,
+                                    NULL, NULL, &err),
+                     CONDUIT_EACCESS);
+    assert_int_equal(seteuid(0), 0);
+    assert_non_null(strstr(err.text, "/run/conduit/1"));
+    assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+    assert_int_equal(rmdir("/run/session"), 0);
+}
+
 /* As su leaves it: root's names are not for that user to exchange. */
 static void the_session_is_another_users(void **state)
 {
@@ -465,6 +500,7 @@ int main(void)
         T_TEST(ones_own_server_is_alive),
         T_TEST(names_of_another_user),
         T_TEST(another_user_listens_there),
+        T_TEST(a_session_is_not_for_others),
         T_TEST(the_session_is_another_users),
         T_TEST(a_user_without_a_folder),
         T_TEST(nobody_is_named),

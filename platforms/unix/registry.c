@@ -75,16 +75,26 @@ static bool is_ours(const char *dir)
            st.st_uid == geteuid();
 }
 
-static int own_folder(struct conduit_ctx *ctx, folder_text out,
-                      struct conduit_error *err)
+static const char *folder_variable(struct conduit_ctx *ctx)
 {
     const char *dir = conduit_ctx_env(ctx, "CONDUIT_RUNTIME_DIR");
 
-    if (dir != NULL && dir[0] != '\0') {
+    return dir != NULL && dir[0] != '\0' ? dir : NULL;
+}
+
+/* `others` must find it: they know nothing of our variables, and a session's
+ * folder is closed to them. */
+static int own_folder(struct conduit_ctx *ctx, bool others, folder_text out,
+                      struct conduit_error *err)
+{
+    const char *dir = folder_variable(ctx);
+
+    if (dir != NULL) {
         return named_folder("CONDUIT_RUNTIME_DIR", dir, "", out, err);
     }
     dir = conduit_ctx_env(ctx, "XDG_RUNTIME_DIR");
-    if (dir != NULL && dir[0] != '\0' && (dir[0] != '/' || is_ours(dir))) {
+    if (!others && dir != NULL && dir[0] != '\0' &&
+        (dir[0] != '/' || is_ours(dir))) {
         return named_folder("XDG_RUNTIME_DIR", dir, "/conduit", out, err);
     }
     return user_folder(geteuid(), out, err);
@@ -152,7 +162,7 @@ int cdt_registry_place(struct conduit_ctx *ctx, const char *name, bool others,
 {
     folder_text folder;
     struct conduit_error missing = {0};
-    int code = own_folder(ctx, folder, err);
+    int code = own_folder(ctx, others, folder, err);
 
     if (code != 0) {
         return code;
@@ -283,9 +293,12 @@ int cdt_registry_find(struct conduit_ctx *ctx, const char *name,
     if (at != NULL) {
         return find_of_user(name, at, out, err);
     }
-    code = own_folder(ctx, folder, err);
+    code = own_folder(ctx, false, folder, err);
     if (code == 0) {
         code = find_in(folder, geteuid(), name, out, err);
+    }
+    if (folder_variable(ctx) == NULL) {
+        code = or_that_of(geteuid(), name, code, out);
     }
     return or_that_of(0, name, code, out);
 }

@@ -3,10 +3,11 @@
  * The registry of names on this host: a service that registers a name has a
  * socket in a folder that belongs to one user. That folder is
  * CONDUIT_RUNTIME_DIR, else XDG_RUNTIME_DIR/conduit where that session is the
- * user's, else /run/conduit/UID. Who looks a name up looks in the caller's own
- * folder and then, where nobody has it or who had it is dead, in root's,
- * /run/conduit/0; "user@name" is looked for in /run/conduit/UID of that user. A
- * folder counts only while nobody but its owner can write to it.
+ * user's and nobody else is to come, else /run/conduit/UID. Who looks a name up
+ * looks in the caller's own folders and then, where nobody has it or who had it
+ * is dead, in root's, /run/conduit/0; "user@name" is looked for in
+ * /run/conduit/UID of that user. A folder counts only while nobody but its
+ * owner can write to it.
  */
 #ifndef CDT_UNIX_REGISTRY_H
 #define CDT_UNIX_REGISTRY_H
@@ -30,7 +31,7 @@ int cdt_registry_find(struct conduit_ctx *ctx, const char *name,
                       struct cdt_place *out, struct conduit_error *err);
 
 /* Where to register a name, in a folder that is made if it has to be. `others`:
- * other users must be able to come there. */
+ * other users must be able to find it and to come there. */
 int cdt_registry_place(struct conduit_ctx *ctx, const char *name, bool others,
                        struct cdt_place *out, struct conduit_error *err);
 
