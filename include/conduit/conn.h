@@ -76,8 +76,9 @@ struct conduit_options {
     /* vchan: bytes of rings that one user may make us have; default 512 MiB */
     uint64_t ring_bytes_per_user;
     /* vchan: who may connect besides our own user and root: "alice", a number,
-     * or "@staff" for a group; NULL-ended. The caller keeps it while it calls
-     * listen. NULL: nobody */
+     * or "@staff" for a group; NULL-ended. The name is then in
+     * /run/conduit/UID, unless CONDUIT_RUNTIME_DIR says where. The caller keeps
+     * it while it calls listen. NULL: nobody */
     const char *const *users;
     /* both */
     unsigned linger_ms;   /* how long close() delivers; default 10,000 */
