@@ -325,7 +325,8 @@ void cdt_conn_settle(struct conduit_conn *c)
                         ? c->interest & (CONDUIT_READ | CONDUIT_WRITE)
                         : 0u;
 
-    if (c->state != CDT_CONN_OPEN) {
+    /* Below a layer, interest is what that one asked for. */
+    if (c->state != CDT_CONN_OPEN || c->above != NULL) {
         return;
     }
     if (c->read_code != 0) {

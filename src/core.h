@@ -108,7 +108,8 @@ enum cdt_conn_flag {
 struct conduit_conn *cdt_conn_top(struct conduit_conn *c);
 /* Queues a connection for the next turn, whatever its interest. */
 void cdt_conn_queue(struct conduit_conn *c);
-/* Asks for levels and queues what holds and is wanted. */
+/* Asks for levels and queues what holds and is wanted; nothing where a layer is
+ * above. */
 void cdt_conn_settle(struct conduit_conn *c);
 /* The flush phase of a turn. */
 void cdt_conn_flush_all(struct conduit_loop *loop);

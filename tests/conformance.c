@@ -32,9 +32,9 @@ const struct carrier carrier_mem = {
     .packets = suite_packets_unseen,
 };
 
-static const struct part *const parts[] = {&part_events,  &part_reading,
-                                           &part_writing, &part_ending,
-                                           &part_closing, &part_random};
+static const struct part *const parts[] = {
+    &part_events, &part_pushing, &part_reading, &part_writing,
+    &part_ending, &part_closing, &part_random};
 
 /* ---- pairs -------------------------------------------------------------- */
 

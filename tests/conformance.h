@@ -138,6 +138,7 @@ struct part {
 };
 
 extern const struct part part_events;
+extern const struct part part_pushing;
 extern const struct part part_reading;
 extern const struct part part_writing;
 extern const struct part part_ending;

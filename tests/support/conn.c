@@ -225,6 +225,9 @@ static void on_accept(void *arg, struct conduit_listener *listener,
         conduit_conn_abort(conn);
         return;
     }
+    if (s->env->came != NULL) {
+        s->env->came(s->env, &conn, true);
+    }
     s->conn[s->tail++ % T_QUEUE] = conn;
 }
 
@@ -282,6 +285,9 @@ static void on_dialed(void *arg, struct conduit_dial *dial,
 
     T_CHECK(c->env, c->env->turning && "a dial ended outside of the loop");
     T_CHECK(c->env, (conn == NULL) == (err != NULL));
+    if (conn != NULL && c->env->came != NULL) {
+        c->env->came(c->env, &conn, false);
+    }
     c->calls++;
     c->conn = conn;
     if (err != NULL) {

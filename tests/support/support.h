@@ -57,6 +57,9 @@ struct t_env {
     struct conduit_tls *tls_client;
     struct conduit_tls *tls_server;
     const char *tls_name;
+    /* Called for every connection in the callback that brings it; may put
+     * layers on it. */
+    void (*came)(struct t_env *env, struct conduit_conn **conn, bool server);
     int fds;      /* open before the context was made */
     char dir[64]; /* of t_dir(); empty: none was asked for */
 };
