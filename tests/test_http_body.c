@@ -193,9 +193,11 @@ static void leaves_out(void **state)
     void *at;
 
     t_connect(&pair, *state, "mem://body", NULL);
-    cdt_body_init(&b, "head", 4, CDT_HTTP_NO_BODY, 0);
+    cdt_body_init(&b, "head", 4, CDT_HTTP_NO_BODY, 9);
     assert_true(cdt_body_pending(&b));
     assert_int_equal(cdt_body_write(&b, pair.a.conn, "abc", 3), 3);
+    assert_int_equal(cdt_body_write(&b, pair.a.conn, "abcdefg", 7),
+                     CONDUIT_EINVAL);
     assert_true(cdt_body_room(&b, pair.a.conn, 100, &at) > 0);
     cdt_body_fill(&b, pair.a.conn, 5);
     assert_int_equal(cdt_body_end(&b, pair.a.conn), 0);

@@ -202,7 +202,8 @@ CONDUIT_API int conduit_http_reply_json(struct conduit_http_request *r,
  * writing beyond `length` is EINVAL, ending short of it drops the connection.
  * on_writable is called whenever there is room again after a write that took
  * less than all, and once after it is set. A status with no body, and HEAD,
- * take writes and drop them. After an error of write on_gone is still to come.
+ * take writes and drop them, but no more at once than other answers do. After
+ * an error of write on_gone is still to come.
  */
 CONDUIT_API int conduit_http_begin(struct conduit_http_request *r, int status,
                                    const char *type, uint64_t length);

@@ -17,7 +17,15 @@ void cdt_body_init(struct cdt_body *b, const void *head, size_t head_size,
     b->head = head;
     b->head_left = head_size;
     b->framing = (uint8_t)framing;
-    b->left = framing == CDT_HTTP_LENGTH ? length : UINT64_MAX;
+    b->left = framing == CDT_HTTP_LENGTH || framing == CDT_HTTP_NO_BODY
+                  ? length
+                  : UINT64_MAX;
+    cdt_body_refill(b);
+}
+
+void cdt_body_refill(struct cdt_body *b)
+{
+    b->drops = CDT_BODY_DROPS;
 }
 
 bool cdt_body_pending(const struct cdt_body *b)
@@ -36,6 +44,18 @@ static size_t count_head(struct cdt_body *b, size_t k)
         b->head_left -= head;
     }
     return k - head;
+}
+
+/* Takes note that n bytes of the body went out, or were dropped. */
+static void count_body(struct cdt_body *b, size_t n)
+{
+    if (b->left != UINT64_MAX) {
+        b->left -= n;
+    }
+    if (b->framing == CDT_HTTP_NO_BODY) {
+        b->drops -= (uint32_t)(n < b->drops ? n : b->drops);
+    }
+    b->moved = b->moved || n > 0;
 }
 
 static int flush_head(struct cdt_body *b, struct conduit_conn *conn)
@@ -150,7 +170,7 @@ long cdt_body_room(struct cdt_body *b, struct conduit_conn *conn, size_t want,
         return code;
     }
     if (b->framing == CDT_HTTP_NO_BODY) {
-        return stage_room(b, want, at);
+        return b->drops > 0 ? stage_room(b, want, at) : CONDUIT_AGAIN;
     }
     room = conduit_conn_reserve(conn, &win);
     if (room < 0) {
@@ -192,10 +212,7 @@ static void fill_stage(struct cdt_body *b, struct conduit_conn *conn, size_t n)
 
 void cdt_body_fill(struct cdt_body *b, struct conduit_conn *conn, size_t n)
 {
-    if (b->framing == CDT_HTTP_LENGTH) {
-        b->left -= n;
-    }
-    b->moved = b->moved || n > 0;
+    count_body(b, n);
     if (b->window != NULL) {
         fill_window(b, conn, n);
     } else if (n > 0 && b->framing == CDT_HTTP_CHUNKED) {
@@ -234,9 +251,7 @@ static long write_plain(struct cdt_body *b, struct conduit_conn *conn,
         return k;
     }
     body = count_head(b, (size_t)k);
-    if (b->framing == CDT_HTTP_LENGTH) {
-        b->left -= body;
-    }
+    count_body(b, body);
     return body > 0 ? (long)body : CONDUIT_AGAIN;
 }
 
@@ -251,6 +266,17 @@ static long check_write(const struct cdt_body *b, size_t *n)
     return 0;
 }
 
+static long drop(struct cdt_body *b, size_t n)
+{
+    size_t part = n < b->drops ? n : b->drops;
+
+    if (part == 0) {
+        return CONDUIT_AGAIN;
+    }
+    count_body(b, part);
+    return (long)part;
+}
+
 long cdt_body_write(struct cdt_body *b, struct conduit_conn *conn,
                     const void *data, size_t n)
 {
@@ -260,7 +286,7 @@ long cdt_body_write(struct cdt_body *b, struct conduit_conn *conn,
         return code;
     }
     if (b->framing == CDT_HTTP_NO_BODY) {
-        return (long)n;
+        return drop(b, n);
     }
     if (b->framing == CDT_HTTP_CHUNKED) {
         return write_chunks(b, conn, data, n);
@@ -288,10 +314,7 @@ long cdt_body_lend(struct cdt_body *b, struct conduit_conn *conn,
         k = conduit_conn_lend(conn, data, n, NULL);
     }
     if (k > 0) {
-        b->moved = true;
-        if (b->framing == CDT_HTTP_LENGTH) {
-            b->left -= (size_t)k;
-        }
+        count_body(b, (size_t)k);
     }
     return k;
 }

@@ -26,11 +26,16 @@
 /* The most that cdt_body_room() offers where the window is too small. */
 #define CDT_BODY_STAGE 16
 
+/* Bytes of a body that is left out which are taken at once: as many as a
+ * connection moves in a turn. */
+#define CDT_BODY_DROPS 262144u
+
 struct cdt_body {
     const char *head; /* of the head, what was not accepted yet */
     size_t head_left;
     uint64_t left;     /* bytes that may still come; UINT64_MAX: any number */
     uint8_t *window;   /* what cdt_body_room() reserved, or NULL */
+    uint32_t drops;    /* NO_BODY: bytes that are dropped until AGAIN comes */
     uint8_t framing;   /* enum cdt_http_framing */
     uint8_t prefix;    /* bytes of the size line in front of the room */
     bool over;         /* the end was staged */
@@ -44,11 +49,19 @@ struct cdt_body {
 /*
  * Starts a message. `head` stays the caller's and must stay until it was
  * accepted (cdt_body_pending() is false). `framing` NO_BODY: body bytes are
- * taken and dropped, as in the answer to HEAD. `length` counts with LENGTH
- * only. Nothing is written by this call.
+ * taken and dropped, as in the answer to HEAD, where `length` is the most of
+ * them (UINT64_MAX: any number). It counts with LENGTH, too, and with no other.
+ * Nothing is written by this call.
  */
 void cdt_body_init(struct cdt_body *b, const void *head, size_t head_size,
                    enum cdt_http_framing framing, uint64_t length);
+
+/*
+ * What is dropped needs no room, so nothing would ever stop who writes until
+ * AGAIN comes: it comes after CDT_BODY_DROPS bytes. This allows as many again,
+ * in another turn.
+ */
+void cdt_body_refill(struct cdt_body *b);
 
 /*
  * Writes body bytes: how many were accepted, perhaps fewer than n; AGAIN; an

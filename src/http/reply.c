@@ -123,6 +123,9 @@ static int build(struct conduit_http_request *r, int status, const char *type,
         return code;
     }
     memcpy(r->head + CDT_REPLY_FRONT - h.used, front, h.used);
+    if (framing == CDT_HTTP_NO_BODY) {
+        length = CONDUIT_HTTP_UNKNOWN; /* it was said to nobody */
+    }
     cdt_body_init(&r->out, r->head + CDT_REPLY_FRONT - h.used,
                   h.used + fields->used,
                   is_head(r) ? CDT_HTTP_NO_BODY : framing, length);

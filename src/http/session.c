@@ -412,6 +412,7 @@ static void output(struct cdt_session *s)
     code = s->conn != NULL ? cdt_reply_push(r) : CONDUIT_AGAIN;
     if (code == 0 && r->starved && !r->ended) {
         r->starved = false;
+        cdt_body_refill(&r->out);
         if (r->writable != NULL) {
             r->writable(r->writable_arg, r);
         }
