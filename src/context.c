@@ -204,11 +204,44 @@ int conduit_ctx_new(struct conduit_platform *platform,
     return 0;
 }
 
+void cdt_ending_add(struct conduit_ctx *ctx, struct cdt_ending *ending)
+{
+    ending->next = ctx->endings;
+    ending->at = &ctx->endings;
+    if (ending->next != NULL) {
+        ending->next->at = &ending->next;
+    }
+    ctx->endings = ending;
+}
+
+void cdt_ending_remove(struct cdt_ending *ending)
+{
+    if (ending->at == NULL) {
+        return;
+    }
+    *ending->at = ending->next;
+    if (ending->next != NULL) {
+        ending->next->at = ending->at;
+    }
+    ending->at = NULL;
+}
+
+static void end_parts(struct conduit_ctx *ctx)
+{
+    while (ctx->endings != NULL) {
+        struct cdt_ending *ending = ctx->endings;
+
+        cdt_ending_remove(ending);
+        ending->end(ending);
+    }
+}
+
 void conduit_ctx_finish(struct conduit_ctx *ctx)
 {
     struct conduit_conn *c;
 
     conduit_ctx_on_shutdown(ctx, NULL, NULL);
+    end_parts(ctx);
     cdt_dials_abort(ctx);
     cdt_listeners_abort(ctx);
     do { /* killing one takes its layers off the list */

@@ -7,6 +7,8 @@
 #ifndef CDT_CORE_H
 #define CDT_CORE_H
 
+#include "ending.h"
+
 #include <conduit/platform.h>
 #include <conduit/resolver.h>
 #include <conduit/transport.h>
@@ -249,6 +251,7 @@ struct conduit_ctx {
     struct conduit_listener *listeners;
     struct cdt_mem_listener *mem_listeners; /* kept here for mem.c */
     struct cdt_extra *extras;
+    struct cdt_ending *endings; /* who is told when it ends (ending.h) */
     conduit_shutdown_fn *shutdown;
     void *shutdown_arg;
 };

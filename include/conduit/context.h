@@ -73,7 +73,9 @@ CONDUIT_API int conduit_ctx_new(struct conduit_platform *platform,
  * What a program does last, before it frees what its callbacks use: dials and
  * listeners end, open connections are dropped, all without callbacks, and the
  * loop runs until those that were closed have delivered their bytes or met
- * their linger deadline. Start objects call it after conduit_main().
+ * their linger deadline. HTTP servers and clients let go of theirs and of their
+ * timers; they may be freed before or afterwards, or left to the end of the
+ * process. Start objects call it after conduit_main().
  */
 CONDUIT_API void conduit_ctx_finish(struct conduit_ctx *ctx);
 

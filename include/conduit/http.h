@@ -286,7 +286,7 @@ struct conduit_http_call_options {
 /*
  * Queues a call; `*out` (may be NULL) is valid until its end. EINVAL for what
  * no request can say, ELIMIT beyond max_pipeline or 64 KiB of head, ECLOSED
- * while the client is being freed, ENOMEM.
+ * while the client is being freed and once its context has ended, ENOMEM.
  */
 CONDUIT_API int conduit_http_call(struct conduit_http_client *client,
                                   const struct conduit_http_call_options *o,

@@ -52,6 +52,25 @@ static void set_options(struct conduit_http_client *client,
     };
 }
 
+/* The context ends: calls wait, for nothing, until the client is freed. */
+static void context_ends(struct cdt_ending *ending)
+{
+    struct conduit_http_client *client = CDT_CONTAINER_OF(
+        ending, struct conduit_http_client, ending);
+    struct conduit_http_call *call;
+
+    client->over = true;
+    cdt_exchange_forget(client);
+    for (call = client->first; call != NULL; call = call->next) {
+        conduit_timer_clear(client->loop, &call->total);
+        call->conn = NULL;
+    }
+    conduit_dial_cancel(client->dial);
+    client->dial = NULL;
+    cdt_client_drop(client, true);
+    conduit_loop_cancel(client->loop, &client->task);
+}
+
 static void destroy(struct conduit_http_client *client)
 {
     struct conduit_ctx *ctx = client->ctx;
@@ -86,6 +105,8 @@ int conduit_http_client_new(struct conduit_ctx *ctx, const char *uri,
         destroy(client);
         return rc;
     }
+    client->ending.end = context_ends;
+    cdt_ending_add(ctx, &client->ending);
     *out = client;
     return 0;
 }
@@ -99,6 +120,7 @@ void conduit_http_client_free(struct conduit_http_client *client)
         return;
     }
     client->freed = true;
+    cdt_ending_remove(&client->ending);
     cdt_client_enter(client);
     busy = client->x.call != NULL;
     cdt_exchange_forget(client);
@@ -124,9 +146,10 @@ int conduit_http_call(struct conduit_http_client *client,
     struct conduit_http_call *call;
     int rc;
 
-    if (client->freed) {
+    if (client->freed || client->over) {
         return conduit_error_set(err, CONDUIT_ECLOSED, "http", 0,
-                                 "the client was freed");
+                                 client->over ? "the context has ended"
+                                              : "the client was freed");
     }
     if (client->count >= client->options.max_pipeline) {
         return conduit_error_set(err, CONDUIT_ELIMIT, "http", 0,
@@ -306,8 +329,8 @@ static void dial(struct conduit_http_client *client)
  */
 static void start_next(struct conduit_http_client *client)
 {
-    if (client->freed || client->first == NULL || client->dial != NULL ||
-        client->x.call != NULL) {
+    if (client->freed || client->over || client->first == NULL ||
+        client->dial != NULL || client->x.call != NULL) {
         return;
     }
     if (client->used && client->conn != NULL && !cdt_exchange_usable(client)) {

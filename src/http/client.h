@@ -18,6 +18,7 @@
 #ifndef CDT_HTTP_CLIENT_H
 #define CDT_HTTP_CLIENT_H
 
+#include "ending.h"
 #include "http/body.h"
 #include "http/parser.h"
 
@@ -86,7 +87,9 @@ struct conduit_http_client {
     uint64_t number; /* the last call's */
     unsigned depth;  /* of callbacks */
     bool freed;
+    bool over; /* the context has ended: nothing is begun */
 
+    struct cdt_ending ending;
     struct conduit_task task;
     struct conduit_timer timer; /* the exchange's */
     struct conduit_dial *dial;

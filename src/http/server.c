@@ -141,7 +141,7 @@ void conduit_http_server_stop(struct conduit_http_server *server, unsigned ms,
     while (s != NULL) {
         struct cdt_session *next = s->next;
 
-        if (s->request == NULL && !s->running) {
+        if (s->conn != NULL && s->request == NULL && !s->running) {
             if (owes_nothing(s)) {
                 conduit_conn_set_linger(s->conn, 0);
             }
@@ -192,6 +192,7 @@ void conduit_http_server_free(struct conduit_http_server *server)
     if (server == NULL || server->freed) {
         return;
     }
+    cdt_ending_remove(&server->ending);
     cdt_server_enter(server);
     server->freed = true;
     close_listeners(server);
@@ -200,6 +201,28 @@ void conduit_http_server_free(struct conduit_http_server *server)
     conduit_timer_clear(server->loop, &server->timer);
     conduit_loop_cancel(server->loop, &server->task);
     cdt_server_leave(server);
+}
+
+/*
+ * The context ends. Requests that were not answered stay, for whom the
+ * application may still ask them, until the server is freed; then on_gone
+ * comes.
+ */
+static void context_ends(struct cdt_ending *ending)
+{
+    struct conduit_http_server *server =
+        (struct conduit_http_server *)(void *)ending;
+    struct cdt_session *s;
+
+    server->stopping = true;
+    server->done = NULL;
+    close_listeners(server);
+    drop_waiting(server);
+    for (s = server->sessions; s != NULL; s = s->next) {
+        cdt_session_lose(s);
+    }
+    conduit_timer_clear(server->loop, &server->timer);
+    conduit_loop_cancel(server->loop, &server->task);
 }
 
 /* ---- letting in ---- */
@@ -320,6 +343,8 @@ int conduit_http_server_new(struct conduit_ctx *ctx,
     }
     server->ctx = ctx;
     server->loop = conduit_ctx_loop(ctx);
+    server->ending.end = context_ends;
+    cdt_ending_add(ctx, &server->ending);
     server->waiting_last = &server->waiting;
     server->timer.fire = stop_late;
     server->task.run = run_done;

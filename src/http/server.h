@@ -24,6 +24,7 @@
 #ifndef CDT_HTTP_SERVER_H
 #define CDT_HTTP_SERVER_H
 
+#include "ending.h"
 #include "http/body.h"
 #include "http/head.h"
 #include "http/parser.h"
@@ -98,6 +99,7 @@ struct cdt_listening {
 };
 
 struct conduit_http_server {
+    struct cdt_ending ending; /* first */
     struct conduit_ctx *ctx;
     struct conduit_loop *loop;
     struct conduit_http_options options; /* no zero in what is used */
@@ -141,7 +143,7 @@ struct cdt_session {
                                    it: it is moved when it fires, not at every
                                    request */
     struct conduit_http_server *server;
-    struct conduit_conn *conn; /* NULL once it has ended */
+    struct conduit_conn *conn; /* NULL once it has ended, or is lost */
     struct cdt_session *next;
     struct cdt_session *prev;
     struct conduit_http_request *request; /* NULL between requests */
@@ -149,6 +151,7 @@ struct cdt_session {
     uint64_t out_at;
     short broken;     /* why it must be dropped, or 0 */
     uint8_t interest; /* what was asked of the connection last */
+    bool over;        /* it has ended */
     bool running;     /* between enter and leave */
     bool outside;     /* ... for a call from outside of the loop's callbacks */
 };
@@ -158,6 +161,9 @@ void cdt_session_start(struct cdt_session *s);
 
 /* Ends it: on_gone, and a close in good order or an abort. */
 void cdt_session_end(struct cdt_session *s, bool abort);
+
+/* Takes its connection away and tells nobody: what is left is to end it. */
+void cdt_session_lose(struct cdt_session *s);
 
 /* Draws conclusions after a call from the application, unless leave will. The
    session may be gone afterwards. */

@@ -49,9 +49,10 @@ void cdt_session_end(struct cdt_session *s, bool abort)
     struct conduit_conn *conn = s->conn;
     bool outer = s->running;
 
-    if (conn == NULL) {
+    if (s->over) {
         return;
     }
+    s->over = true;
     s->conn = NULL;
     conduit_timer_clear(server->loop, &s->timer);
     unlink_session(s);
@@ -69,6 +70,13 @@ void cdt_session_end(struct cdt_session *s, bool abort)
         free_session(s);
     }
     cdt_server_closed(server);
+}
+
+void cdt_session_lose(struct cdt_session *s)
+{
+    conduit_timer_clear(s->server->loop, &s->timer);
+    conduit_conn_abort(s->conn);
+    s->conn = NULL;
 }
 
 void cdt_session_refuse(struct cdt_session *s, int status, const char *text)
