@@ -146,11 +146,11 @@ static bool takes_input(const struct cdt_session *s)
     return !r->paused;
 }
 
-/* Whether output waits for room. */
+/* Whether output waits for room, and what is told when there is some. */
 static bool waits_for_room(const struct conduit_http_request *r)
 {
-    return !r->complete &&
-           (r->ended || r->starved || cdt_body_pending(&r->out));
+    return r->over_due || (!r->complete && (r->ended || r->starved ||
+                                            cdt_body_pending(&r->out)));
 }
 
 /* Gives an exchange back that is over: to the next one, or to the end. */
@@ -201,7 +201,7 @@ static void set_interest(struct cdt_session *s)
     if (takes_input(s)) {
         interest |= CONDUIT_READ;
     }
-    if (r != NULL && (waits_for_room(r) || r->over_due)) {
+    if (r != NULL && waits_for_room(r)) {
         interest |= CONDUIT_WRITE;
     }
     if (interest != s->interest) {
