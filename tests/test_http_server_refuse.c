@@ -139,6 +139,50 @@ static void closes_on_a_late_fault(void **state)
     h_stop(&s);
 }
 
+static void never(void *arg, struct conduit_http_request *r, const void *body,
+                  size_t size)
+{
+    (void)body;
+    (void)size;
+    count(arg, r);
+}
+
+static void promise(void *arg, struct conduit_http_request *r)
+{
+    (void)conduit_http_add_header(r, "Content-Encoding", "gzip");
+    (void)conduit_http_add_header(r, "Content-Type", "text/css");
+    conduit_http_collect(r, 3, never, arg);
+}
+
+/* What the application said of its answer is not said of the server's. */
+static void answers_without_the_fields_of_another(void **state)
+{
+    static const char *const bodies[] = {
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"};
+    struct h_server s;
+    unsigned good = 0;
+
+    h_serve(&s, *state, NULL);
+    h_route(&s, "POST", "/good", promise, &good);
+    for (size_t i = 0; i < 2; i++) {
+        struct h_peer p;
+        char text[256];
+
+        (void)snprintf(text, sizeof text, "%s%s", POST, bodies[i]);
+        h_open(&p, &s);
+        h_send(&p, text);
+        h_expect(&p, "HTTP/1.1 413 Content Too Large\r\n"
+                     "Connection: close\r\nContent-Length: 26\r\n"
+                     "Content-Type: application/json\r\n\r\n"
+                     "{\"error\":\"body too large\"}");
+        h_expect_end(&p);
+        h_close(&p);
+    }
+    assert_int_equal(good, 0);
+    h_stop(&s);
+}
+
 static void limits_the_head(void **state)
 {
     const struct conduit_http_options options = {.max_line = 100,
@@ -193,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T_TEST(refuses_what_is_ambiguous),
         T_TEST(closes_on_a_late_fault),
+        T_TEST(answers_without_the_fields_of_another),
         T_TEST(limits_the_head),
         T_TEST(takes_a_full_head),
     };

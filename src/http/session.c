@@ -91,6 +91,7 @@ void cdt_session_refuse(struct cdt_session *s, int status, const char *text)
         return;
     }
     cdt_request_gone(r);
+    r->fields.mem = NULL; /* the application's, of an answer of its own */
     (void)cdt_reply_error(r, status, text);
 }
 
