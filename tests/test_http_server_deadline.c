@@ -60,6 +60,32 @@ static void answers_a_slow_head(void **state)
     h_stop(&s);
 }
 
+/* Empty lines before a request are no request. */
+static void takes_empty_lines_for_silence(void **state)
+{
+    const struct conduit_http_options options = {.idle_ms = 5 * SHORT,
+                                                 .head_ms = SHORT};
+    struct h_server s;
+    struct h_peer p;
+    uint64_t start;
+
+    h_serve(&s, *state, &options);
+    h_route(&s, "GET", "/hello", h_hello, NULL);
+    h_open(&p, &s);
+    h_send(&p, "\r\nGET /hello HTTP/1.1\r\nHost: a\r\n\r\n\r\n");
+    h_expect(&p, H_HELLO);
+    start = t_ms();
+    h_expect_end(&p);
+    assert_true(t_ms() - start >= 2 * SHORT);
+    h_close(&p);
+    h_open(&p, &s);
+    h_send(&p, "\r\nGET /hello HTTP/1.1\r\n");
+    h_expect(&p, TIMED_OUT);
+    h_expect_end(&p);
+    h_close(&p);
+    h_stop(&s);
+}
+
 static size_t take_all(void *arg, struct conduit_http_request *r,
                        const void *data, size_t n)
 {
@@ -366,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T_TEST(closes_idle_connections),
         T_TEST(answers_a_slow_head),
+        T_TEST(takes_empty_lines_for_silence),
         T_TEST(drops_who_reads_no_answers),
         T_TEST(answers_a_slow_body),
         T_TEST(waits_for_a_steady_body),

@@ -158,6 +158,26 @@ static void finishes_a_begun_head(void **state)
     h_stop(&s);
 }
 
+/* Who sent no more than an empty line has asked for nothing. */
+static void waits_for_no_empty_line(void **state)
+{
+    struct h_server s;
+    struct told t;
+    struct h_peer p;
+
+    start(&s, &t, state);
+    h_open(&p, &s);
+    h_send(&p, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n\r\n");
+    h_expect(&p, H_HELLO);
+    T_UNTIL(s.env, p.left == 0);
+    t_turns(s.env, 50);
+    conduit_http_server_stop(s.http, 60000, note_done, &t);
+    h_expect_end(&p);
+    T_UNTIL(s.env, t.done == 1);
+    h_close(&p);
+    h_stop(&s);
+}
+
 static void tells_requests_when_freed(void **state)
 {
     struct h_server s;
@@ -434,12 +454,19 @@ static void lets_in_only_so_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T_TEST(stops_in_good_order),        T_TEST(stops_with_nobody_there),
-        T_TEST(gives_up_waiting),           T_TEST(finishes_a_begun_head),
-        T_TEST(tells_requests_when_freed),  T_TEST(may_be_freed_in_on_gone),
-        T_TEST(may_be_freed_in_a_handler),  T_TEST(may_be_stopped_in_a_handler),
-        T_TEST(tells_when_the_peer_resets), T_TEST(tells_after_a_failed_write),
-        T_TEST(ignores_who_says_nothing),   T_TEST(lets_in_only_so_many),
+        T_TEST(stops_in_good_order),
+        T_TEST(stops_with_nobody_there),
+        T_TEST(gives_up_waiting),
+        T_TEST(finishes_a_begun_head),
+        T_TEST(waits_for_no_empty_line),
+        T_TEST(tells_requests_when_freed),
+        T_TEST(may_be_freed_in_on_gone),
+        T_TEST(may_be_freed_in_a_handler),
+        T_TEST(may_be_stopped_in_a_handler),
+        T_TEST(tells_when_the_peer_resets),
+        T_TEST(tells_after_a_failed_write),
+        T_TEST(ignores_who_says_nothing),
+        T_TEST(lets_in_only_so_many),
     };
 
     return h_run(tests);

@@ -87,7 +87,7 @@ static void end_all(struct conduit_http_server *server)
     while (server->sessions != NULL) {
         struct cdt_session *s = server->sessions;
 
-        cdt_session_end(s, s->request != NULL);
+        cdt_session_end(s, !cdt_session_idle(s));
     }
 }
 
@@ -141,7 +141,7 @@ void conduit_http_server_stop(struct conduit_http_server *server, unsigned ms,
     while (s != NULL) {
         struct cdt_session *next = s->next;
 
-        if (s->conn != NULL && s->request == NULL && !s->running) {
+        if (s->conn != NULL && cdt_session_idle(s) && !s->running) {
             if (owes_nothing(s)) {
                 conduit_conn_set_linger(s->conn, 0);
             }

@@ -162,6 +162,9 @@ void cdt_session_start(struct cdt_session *s);
 /* Ends it: on_gone, and a close in good order or an abort. */
 void cdt_session_end(struct cdt_session *s, bool abort);
 
+/* Whether it is between requests. */
+bool cdt_session_idle(const struct cdt_session *s);
+
 /* Takes its connection away and tells nobody: what is left is to end it. */
 void cdt_session_lose(struct cdt_session *s);
 

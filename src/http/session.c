@@ -72,6 +72,13 @@ void cdt_session_end(struct cdt_session *s, bool abort)
     cdt_server_closed(server);
 }
 
+bool cdt_session_idle(const struct cdt_session *s)
+{
+    const struct conduit_http_request *r = s->request;
+
+    return r == NULL || (!r->headed && cdt_http_parser_idle(&r->parser));
+}
+
 void cdt_session_lose(struct cdt_session *s)
 {
     conduit_timer_clear(s->server->loop, &s->timer);
@@ -258,8 +265,7 @@ static void input_ended(struct cdt_session *s, int code)
 {
     struct conduit_http_request *r = s->request;
 
-    if (r == NULL || (code == CONDUIT_END && !r->headed &&
-                      cdt_http_parser_idle(&r->parser))) {
+    if (r == NULL || (code == CONDUIT_END && cdt_session_idle(s))) {
         cdt_session_end(s, code != CONDUIT_END);
     } else if (code == CONDUIT_END) {
         cdt_session_refuse(s, 400, "message cut short");
@@ -277,8 +283,18 @@ static bool begin_request(struct cdt_session *s)
         return false;
     }
     s->request = r;
-    s->in_at = after(s, s->server->options.head_ms);
     return true;
+}
+
+/* A head is timed from its first byte; empty lines before it are none of it. */
+static void time_head(struct cdt_session *s, bool was_idle)
+{
+    const struct conduit_http_options *o = &s->server->options;
+    const struct conduit_http_request *r = s->request;
+
+    if (!r->headed && !r->begun && cdt_session_idle(s) != was_idle) {
+        s->in_at = after(s, was_idle ? o->head_ms : o->idle_ms);
+    }
 }
 
 /* The head is complete: the body may be over with it. */
@@ -372,6 +388,7 @@ static bool step(struct cdt_session *s)
     long n = conduit_conn_peek(s->conn, &win);
     const uint8_t *data = win.seg[0].data;
     size_t size = win.seg[0].size;
+    bool idle = cdt_session_idle(s);
 
     if (n < 0) {
         if (n != CONDUIT_AGAIN) {
@@ -389,6 +406,7 @@ static bool step(struct cdt_session *s)
     }
     n -= (long)(s->request->held > 0 ? parsed(s, data, size)
                                      : parse(s, data, size));
+    time_head(s, idle);
     look_for_end(s);
     conclude(s);
     /* Between requests nothing more is expected: the loop asks, if need be. */
@@ -461,7 +479,7 @@ static void timer_fired(struct conduit_timer *timer)
     if (s->broken == 0 && s->out_at != 0 && s->out_at <= now) {
         s->broken = CONDUIT_ETIMEDOUT;
     } else if (s->broken == 0 && s->in_at != 0 && s->in_at <= now) {
-        if (s->request == NULL) {
+        if (cdt_session_idle(s)) {
             cdt_session_end(s, false);
         } else {
             cdt_session_refuse(s, 408, "request timed out");
