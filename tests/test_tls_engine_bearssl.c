@@ -385,7 +385,13 @@ static void truncation(void **state)
     assert_int_equal(tls_pipe_read(&t->pipe, &t->pipe.client, buf, 64),
                      CONDUIT_ETRUNCATED);
     assert_string_equal(t->pipe.client.session->fault.text, CDT_TLS_TRUNCATED);
-    assert_int_equal(cdt_tls_bearssl.write(t->pipe.client.session, "x", 1),
+    assert_true(cdt_tls_bearssl.readable(t->pipe.client.session));
+    assert_true(tls_pipe_write(&t->pipe, &t->pipe.client, "so what"));
+    assert_int_equal(cdt_tls_bearssl.close(t->pipe.client.session), 0);
+    assert_int_equal(tls_pipe_read(&t->pipe, &t->pipe.server, buf, 64), 7);
+    assert_int_equal(tls_pipe_read(&t->pipe, &t->pipe.server, buf, 64),
+                     CONDUIT_END);
+    assert_int_equal(tls_pipe_read(&t->pipe, &t->pipe.client, buf, 64),
                      CONDUIT_ETRUNCATED);
     tls_pipe_fini(&t->pipe);
 
@@ -426,6 +432,27 @@ static void damaged_record(void **state)
     assert_string_equal(t->pipe.client.session->fault.text,
                         "a record does not verify");
     assert_int_equal(cdt_tls_bearssl.read(t->pipe.client.session, buf, 64),
+                     CONDUIT_ETLS);
+    assert_int_equal(cdt_tls_bearssl.flush(t->pipe.client.session), 0);
+}
+
+/* What BearSSL had not given out when it failed is not said to be gone. */
+static void damaged_record_while_stuck(void **state)
+{
+    struct t_bearssl *t = *state;
+    char buf[64];
+
+    t_bearssl_connect(t, 0, 0);
+    t->pipe.up.capacity = 1;
+    assert_int_equal(cdt_tls_bearssl.write(t->pipe.client.session, "x", 1), 1);
+    assert_int_equal(cdt_tls_bearssl.flush(t->pipe.client.session),
+                     CONDUIT_AGAIN);
+    assert_true(tls_pipe_write(&t->pipe, &t->pipe.server, "hello"));
+    t->pipe.down.data[t->pipe.down.end - 1] ^= 1;
+    assert_int_equal(cdt_tls_bearssl.read(t->pipe.client.session, buf, 64),
+                     CONDUIT_ETLS);
+    t->pipe.up.capacity = 0;
+    assert_int_equal(cdt_tls_bearssl.flush(t->pipe.client.session),
                      CONDUIT_ETLS);
 }
 
@@ -531,6 +558,7 @@ int main(void)
         TEST(truncation),
         TEST(codes_from_below),
         TEST(damaged_record),
+        TEST(damaged_record_while_stuck),
         TEST(garbage),
         TEST(stops_anywhere),
         TEST(keylog),

@@ -182,6 +182,15 @@ static int fail_truncated(struct cdt_bearssl_session *s)
     return fail(s, CONDUIT_ETRUNCATED, 0, CDT_TLS_TRUNCATED);
 }
 
+/* The same once hands are shaken: who sends no more may still listen. */
+static int fail_reading(struct cdt_bearssl_session *s)
+{
+    s->read_failed = CONDUIT_ETRUNCATED;
+    s->base.fault = (struct cdt_tls_fault){CONDUIT_ETRUNCATED, 0,
+                                           CDT_TLS_TRUNCATED};
+    return CONDUIT_ETRUNCATED;
+}
+
 /* ---- ciphertext --------------------------------------------------------- */
 
 /* Sends our own alert: 0, AGAIN or an error. */
@@ -387,6 +396,9 @@ static long read_some(struct cdt_tls_session *base, void *buf, size_t n)
     if (s->failed != 0 || !s->open) {
         return s->failed != 0 ? s->failed : CONDUIT_AGAIN;
     }
+    if (s->read_failed != 0) {
+        return s->read_failed;
+    }
     while (((now = state(s)) & BR_SSL_RECVAPP) == 0) {
         int rc;
 
@@ -398,7 +410,7 @@ static long read_some(struct cdt_tls_session *base, void *buf, size_t n)
         }
         rc = receive(s);
         if (rc <= 0) {
-            return rc == CONDUIT_END ? fail_truncated(s) : rc;
+            return rc == CONDUIT_END ? fail_reading(s) : rc;
         }
     }
     return take_plaintext(s, buf, n);
@@ -431,20 +443,34 @@ static long write_some(struct cdt_tls_session *base, const void *buf, size_t n)
     size = size < n ? size : n;
     memcpy(to, buf, size);
     br_ssl_engine_sendapp_ack(&s->u.engine, size);
+    s->unsent = true;
     return (long)size;
+}
+
+/* BearSSL gives out no record once it has failed: what it had is lost. */
+static int flush_failed(struct cdt_bearssl_session *s)
+{
+    int rc = send_alert(s);
+
+    return rc == 0 && s->unsent ? s->failed : rc;
 }
 
 static int flush(struct cdt_tls_session *base)
 {
     struct cdt_bearssl_session *s = own(base);
+    int rc;
 
     if (s->failed != 0) {
-        return send_alert(s);
+        return flush_failed(s);
     }
     if (s->open && !s->closed) {
         br_ssl_engine_flush(&s->u.engine, 0);
     }
-    return send_records(s);
+    rc = send_records(s);
+    if (rc == 0) {
+        s->unsent = false;
+    }
+    return rc;
 }
 
 /* What was not read is thrown away: behind our close_notify BearSSL gives
@@ -492,7 +518,7 @@ static bool readable(const struct cdt_tls_session *base)
     const struct cdt_bearssl_session *s = own_const(base);
     unsigned now = state(s);
 
-    return s->failed != 0 ||
+    return s->failed != 0 || s->read_failed != 0 ||
            (s->open && ((now & BR_SSL_RECVAPP) != 0 ||
                         (now & BR_SSL_CLOSED) != 0 || has_ended(s)));
 }

@@ -278,7 +278,9 @@ struct cdt_bearssl_session {
     bool closed;
     bool resumed;
     bool mid_record;     /* a part of a record is sent */
+    bool unsent;         /* plaintext was taken and not all of it is below */
     int failed;          /* a negative code, for ever */
+    int read_failed;     /* the same, of reading alone */
     uint8_t offered[32]; /* the id of a session that may be resumed */
     size_t offered_size;
     struct cdt_bearssl_facts remembered; /* who it was then */

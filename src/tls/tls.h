@@ -76,7 +76,8 @@ struct cdt_tls_session {
 /*
  * No call blocks or allocates beyond what it must. After an error every call
  * but flush and session_free answers that error again; flush still sends an
- * alert that is due.
+ * alert that is due, and answers the error where it cannot send what was taken.
+ * ETRUNCATED after the handshake is an error of reading alone.
  */
 struct cdt_tls_engine {
     const char *name;    /* "openssl" */
