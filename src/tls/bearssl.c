@@ -360,14 +360,23 @@ static int handshake(struct cdt_tls_session *base)
 /* ---- plaintext ---------------------------------------------------------- */
 
 /* Whether close_notify has come. There is no call that tells before ours has
- * gone out, which may have to wait; so its traces are looked for: application
- * data is over (0 where it was 1), or, behind our own, receiving is. */
+ * gone out, which may have to wait; so its trace is looked for. */
 static bool has_ended(const struct cdt_bearssl_session *s)
 {
     const br_ssl_engine_context *e = &s->u.engine;
 
-    return s->open && (e->application_data == 0 || e->shutdown_recv != 0 ||
+    return s->open && (e->shutdown_recv != 0 ||
                        (e->err == BR_ERR_OK && (state(s) & BR_SSL_CLOSED)));
+}
+
+/* The peer asks for another handshake. Until our refusal can follow what is
+ * stuck, BearSSL would take the peer's bytes for an error. */
+static bool deaf(const struct cdt_tls_session *base)
+{
+    const struct cdt_bearssl_session *s = own_const(base);
+
+    return s->open && s->u.engine.application_data == 0 &&
+           (state(s) & BR_SSL_SENDREC) != 0 && !has_ended(s);
 }
 
 /* Nothing more will come: the peer's end, or why. AGAIN: BearSSL wants to send
@@ -404,6 +413,13 @@ static long read_some(struct cdt_tls_session *base, void *buf, size_t n)
 
         if (has_ended(s)) {
             return CONDUIT_END;
+        }
+        if (deaf(base)) {
+            rc = send_records(s);
+            if (rc != 0) {
+                return rc;
+            }
+            continue;
         }
         if ((now & BR_SSL_RECVREC) == 0) {
             return end_of_input(s);
@@ -634,6 +650,7 @@ const struct cdt_tls_engine cdt_tls_bearssl = {
     .close = close_session,
     .wants = wants,
     .readable = readable,
+    .deaf = deaf,
     .half_close = half_close,
     .facts = facts,
 };

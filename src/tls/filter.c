@@ -335,7 +335,7 @@ static unsigned tls_want(struct conduit_conn *c, unsigned events)
     if ((events & CONDUIT_READ) != 0) {
         if (has_bytes(t)) {
             levels |= CONDUIT_READ;
-        } else {
+        } else if (!engine(t)->deaf(t->session)) {
             lower |= CONDUIT_READ;
         }
     }

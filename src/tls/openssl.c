@@ -350,6 +350,12 @@ static bool session_readable(const struct cdt_tls_session *session)
            look((struct cdt_ossl_session *)session);
 }
 
+static bool session_deaf(const struct cdt_tls_session *session)
+{
+    (void)session;
+    return false;
+}
+
 static bool session_half_close(const struct cdt_tls_session *session)
 {
     const struct cdt_ossl_session *s = mine_const(session);
@@ -373,6 +379,7 @@ const struct cdt_tls_engine cdt_tls_openssl = {
     .close = session_close,
     .wants = session_wants,
     .readable = session_readable,
+    .deaf = session_deaf,
     .half_close = session_half_close,
     .facts = cdt_ossl_facts,
 };

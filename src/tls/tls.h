@@ -117,6 +117,8 @@ struct cdt_tls_engine {
     /* Whether read has something to answer without more input: plaintext, the
      * end, or a whole record. */
     bool (*readable)(const struct cdt_tls_session *s);
+    /* Whether read takes no input before ciphertext that is stuck has gone. */
+    bool (*deaf)(const struct cdt_tls_session *s);
     /* Whether we may send after the peer's close_notify, and it after ours. */
     bool (*half_close)(const struct cdt_tls_session *s);
     /* Strings live as long as the session. After the handshake only. */
