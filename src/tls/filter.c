@@ -283,8 +283,8 @@ static int tls_flush(struct conduit_conn *c)
     int code = push(t);
 
     if (code == 0 && t->closing && !t->closed) {
-        t->closed = true;
         code = engine(t)->close(t->session);
+        t->closed = code != CONDUIT_AGAIN;
         if (code == 0) {
             code = push(t);
         }
@@ -312,13 +312,23 @@ static int tls_finish(struct conduit_conn *c, bool full)
 static bool has_room(const struct tls_conn *t)
 {
     return (t->out == NULL || t->out->end < CDT_BUF_SIZE) &&
-           (engine(t)->wants(t->session) & CONDUIT_WRITE) == 0 &&
+           engine(t)->wants(t->session) == 0 &&
            (t->base.below->flags & CDT_HELD) == 0;
 }
 
 static bool has_bytes(const struct tls_conn *t)
 {
     return t->in != NULL || engine(t)->readable(t->session);
+}
+
+/* Whether we could write, or end, but for the rest of a message of the peer's.
+ * Only while a flush, or who wants to write, would take it in. */
+static bool waits_for_input(const struct tls_conn *t, unsigned events)
+{
+    bool more = (events & CONDUIT_WRITE) != 0 || (t->closing && !t->closed);
+
+    return engine(t)->wants(t->session) == CONDUIT_READ &&
+           (t->out != NULL || (more && (t->base.below->flags & CDT_HELD) == 0));
 }
 
 static unsigned tls_want(struct conduit_conn *c, unsigned events)
@@ -344,7 +354,14 @@ static unsigned tls_want(struct conduit_conn *c, unsigned events)
     } else if ((t->base.below->flags & CDT_HELD) != 0) {
         lower |= events & CONDUIT_WRITE;
     }
-    levels |= conduit_conn_want_below(c, lower);
+    if (waits_for_input(t, events)) {
+        lower |= CONDUIT_READ;
+    }
+    lower = conduit_conn_want_below(c, lower);
+    if ((lower & CONDUIT_READ) != 0 && waits_for_input(t, events)) {
+        levels |= CONDUIT_WRITE; /* a flush takes it in */
+    }
+    levels |= lower;
     return levels & events;
 }
 
@@ -356,6 +373,10 @@ static void tls_notify(struct conduit_conn *c, unsigned events)
     if (c->state == CDT_CONN_OPENING) {
         (void)handshake(of(c));
         return;
+    }
+    if ((events & CONDUIT_READ) != 0 && waits_for_input(of(c), CONDUIT_WRITE)) {
+        mine |= CONDUIT_WRITE;
+        (void)conduit_conn_flush(c);
     }
     if ((events & CONDUIT_ERR) != 0) {
         mine = CONDUIT_READ | CONDUIT_WRITE;

@@ -274,6 +274,14 @@ static int session_flush(struct cdt_tls_session *session)
     return cdt_ossl_push(mine(session));
 }
 
+/* A message of the peer's has come in part, after the handshake: until the rest
+ * is there OpenSSL takes no plaintext, and does not close. */
+static bool in_message(const struct cdt_ossl_session *s)
+{
+    return s->done && s->read_failed == 0 && s->write_failed == 0 &&
+           SSL_in_init(s->ssl) != 0;
+}
+
 static int session_close(struct cdt_tls_session *session)
 {
     struct cdt_ossl_session *s = mine(session);
@@ -283,6 +291,15 @@ static int session_close(struct cdt_tls_session *session)
     }
     if (s->closed) {
         return 0;
+    }
+    if (in_message(s)) {
+        int rc;
+
+        ERR_clear_error();
+        rc = SSL_do_handshake(s->ssl);
+        if (rc != 1) {
+            return answer(s, rc);
+        }
     }
     s->closed = true;
     if (s->done) {
@@ -301,7 +318,7 @@ static unsigned session_wants(const struct cdt_tls_session *session)
     const struct cdt_ossl_session *s = mine_const(session);
     unsigned wants = 0;
 
-    if (!s->done && s->read_failed == 0) {
+    if ((!s->done && s->read_failed == 0) || in_message(s)) {
         wants |= CONDUIT_READ;
     }
     if (s->queued > 0) {

@@ -109,10 +109,12 @@ struct cdt_tls_engine {
     long (*write)(struct cdt_tls_session *s, const void *buf, size_t n);
     /* Sends what it holds: 0 nothing is held, AGAIN, or an error. */
     int (*flush)(struct cdt_tls_session *s);
-    /* Puts close_notify behind what was taken, once; no write comes after. */
+    /* Puts close_notify behind what was taken, once; no write comes after.
+     * AGAIN: not yet. */
     int (*close)(struct cdt_tls_session *s);
-    /* What below would let it go on: CONDUIT_READ while it shakes hands,
-     * CONDUIT_WRITE while ciphertext is stuck. */
+    /* What below would let it go on: CONDUIT_READ while it shakes hands, or
+     * cannot write before the rest of a message has come, CONDUIT_WRITE while
+     * ciphertext is stuck. */
     unsigned (*wants)(const struct cdt_tls_session *s);
     /* Whether read has something to answer without more input: plaintext, the
      * end, or a whole record. */
