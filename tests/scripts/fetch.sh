@@ -279,14 +279,15 @@ expect 28
 } >answer
 (exec 3<>pipe && fetch -m 0.5 -o pipe "$uri/" && expect 28)
 
-# Closed on a request that is still being sent: either side may notice first.
+# Closed on a request that is still being sent: either side may notice first, or
+# the end comes before the answer does.
 socat UNIX-LISTEN:"$work/deaf" EXEC:true 2>>server.log &
 for _ in $(seq 100); do
     [[ ! -S deaf ]] || break
     sleep 0.05
 done
 fetch -d @big "http+unix://${work//\//%2F}%2Fdeaf/"
-[[ $status = 55 || $status = 56 ]] || die "status $status: $(<err)"
+[[ $status = 52 || $status = 55 || $status = 56 ]] || die "status $status: $(<err)"
 
 # Ended by a signal, it leaves nothing behind.
 answer 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal' 5
