@@ -5,30 +5,19 @@
  * dnsmasq, whose leases are of two minutes at least, is not. And the longest
  * name that it may be told.
  */
+#include "test_direct_ahead.h"
 #include "unix_net.h"
 #include "unix_support.h"
-
-#include "core.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SECOND 1000000000ull
-
 #define NET "direct,tap=tap0,dhcp"
 /* 63 bytes. */
 #define LONGEST \
     "a-name-as-long-as-one-may-be-of-twenty-and-twenty-and-23-bytes1"
-
-static uint64_t ahead; /* ns */
-static uint64_t (*monotonic)(struct conduit_platform *p);
-
-static uint64_t monotonic_ahead(struct conduit_platform *p)
-{
-    return monotonic(p) + ahead;
-}
 
 /* lwIP counts leases in steps of a minute. */
 static void pass_a_minute(struct t_env *env)
@@ -109,16 +98,8 @@ static void stop_serving(void)
 
 static int setup(void **state)
 {
-    static struct conduit_platform_ops ops;
-    struct t_env *env;
-
     (void)t_setup(state);
-    env = *state;
-    ahead = 0;
-    ops = *env->ctx->platform->ops;
-    monotonic = ops.monotonic;
-    ops.monotonic = monotonic_ahead;
-    env->ctx->platform->ops = &ops;
+    take_clock(*state);
     return 0;
 }
 

@@ -130,6 +130,43 @@ static void a_probe_may_be_taken(void **state)
     end(p, &s, &c);
 }
 
+/* Segments have the size that was agreed on, to the end. */
+static void end_by_whole_ones(struct peer *p, struct t_server *s,
+                              struct t_conn *c)
+{
+    say(c, 3 * (size_t)MSS);
+    hear(p);
+    assert_int_equal(p->in.size, MSS);
+    take(p);
+    acknowledge(p);
+    take_up_to(p, c->sent);
+    end(p, s, c);
+}
+
+/* Who answers probes, that there is no room, is there: RFC 9293 section
+ * 3.8.6.1. */
+static void a_window_may_stay_shut(void **state)
+{
+    struct peer *p = &peer;
+    struct t_server s;
+    struct t_conn c;
+
+    connect_peer(p, *state, &s, &c, false);
+    warm_up(p, &c);
+    narrow(p, &c, 0);
+    say(&c, 500);
+    for (unsigned i = 0; i < 30; i++) {
+        hear_in_time(p);
+        assert_int_equal(p->in.size, 1);
+        acknowledge(p);
+    }
+    p->window = WINDOW;
+    acknowledge(p);
+    take_up_to(p, c.sent);
+    talk(p, &c);
+    end(p, &s, &c);
+}
+
 /* Sizes are agreed on when a connection begins. */
 static void a_size_in_the_middle_is_ignored(void **state)
 {
@@ -154,38 +191,22 @@ static void a_size_in_the_middle_is_ignored(void **state)
     take(p);
     acknowledge(p);
     take_up_to(p, c.sent);
-    say(&c, 3 * (size_t)MSS);
-    hear(p);
-    assert_int_equal(p->in.size, MSS);
-    take(p);
-    acknowledge(p);
-    take_up_to(p, c.sent);
-    end(p, &s, &c);
+    end_by_whole_ones(p, &s, &c);
 }
 
 /* Nor are they changed by the SYN that began it, when that comes again. */
 static void the_first_size_counts(void **state)
 {
-    struct t_env *env = *state;
     struct peer *p = &peer;
     struct t_server s;
     struct t_conn c;
 
-    change_clock(env);
-    t_listen(&s, env, "tcp+direct://" OURS ":80", NULL);
-    let_pass(env, 15000);
-    open_peer(p, env, false);
+    make_peer(p, *state, &s, NULL, false);
     send_segment(p, SYN, p->seq, NULL, 0);
     hear(p);
     p->mss = 1;
     begin(p, &s, &c);
-    say(&c, 3 * (size_t)MSS);
-    hear(p);
-    assert_int_equal(p->in.size, MSS);
-    take(p);
-    acknowledge(p);
-    take_up_to(p, c.sent);
-    end(p, &s, &c);
+    end_by_whole_ones(p, &s, &c);
 }
 
 /* ---- too much ------------------------------------------------------------ */
@@ -239,9 +260,7 @@ static void bytes_beyond_an_early_end(void **state)
     assert_true(p->seq - p->first < window);
     send_segment(p, RST, p->seq, NULL, 0);
     T_POLL(env, c.end != 0);
-    t_close(&c);
-    (void)close(p->fd);
-    t_unlisten(&s);
+    leave(p, &s, &c);
 }
 
 static void an_early_end_counts_for_the_window(void **state)
@@ -269,8 +288,7 @@ static void an_early_end_counts_for_the_window(void **state)
     assert_int_equal(c.end, CONDUIT_END);
     t_close(&c);
     take_up_to(p, 2); /* a byte, and the end */
-    (void)close(p->fd);
-    t_unlisten(&s);
+    leave(p, &s, &c);
 }
 
 /* ---- windows that open --------------------------------------------------- */
@@ -349,9 +367,7 @@ static void a_reset_behind_the_end_takes_nothing(void **state)
     assert_int_equal(c.end, CONDUIT_END);
     assert_int_equal(c.received, 500);
     assert_int_equal(conduit_conn_write(c.conn, "x", 1), CONDUIT_ERESET);
-    t_close(&c);
-    (void)close(p->fd);
-    t_unlisten(&s);
+    leave(p, &s, &c);
 }
 
 static void a_peer_that_vanishes_behind_its_end(void **state)
@@ -377,9 +393,7 @@ static void a_peer_that_vanishes_behind_its_end(void **state)
     assert_int_equal(c.end, CONDUIT_END);
     assert_int_equal(c.received, 500);
     assert_int_equal(conduit_conn_write(c.conn, "x", 1), CONDUIT_ETIMEDOUT);
-    t_close(&c);
-    (void)close(p->fd);
-    t_unlisten(&s);
+    leave(p, &s, &c);
 }
 
 static void all_that_was_said_is_known_to_be_there(void **state)
@@ -404,8 +418,7 @@ static void all_that_was_said_is_known_to_be_there(void **state)
     hear(p);
     assert_int_equal(p->in.ack, p->seq);
     hear_nothing(p);
-    (void)close(p->fd);
-    t_unlisten(&s);
+    leave(p, &s, &c);
 }
 
 /* ---- the program --------------------------------------------------------- */
@@ -415,6 +428,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         T_TEST(the_end_is_not_on_a_part),
         T_TEST(a_probe_may_be_taken),
+        T_TEST(a_window_may_stay_shut),
         T_TEST(a_size_in_the_middle_is_ignored),
         T_TEST(the_first_size_counts),
         T_TEST(early_bytes_may_not_overrun),

@@ -4,10 +4,9 @@
  * than lwIP has room for, in a stack, and what it kept of them, in the next
  * one. A transport of the test's own refuses, so that a dial is a look-up.
  */
+#include "test_direct_ahead.h"
 #include "unix_net.h"
 #include "unix_support.h"
-
-#include "core.h"
 
 #include <conduit/transport.h>
 
@@ -19,7 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SECOND 1000000000ull
 #define MANY 100u /* look-ups at once */
 #define SILENT_PORT 5300
 
@@ -27,14 +25,6 @@
 
 /* lwIP's sockets of UDP, of which each question that is open has one. */
 extern struct udp_pcb *udp_pcbs;
-
-static uint64_t ahead; /* ns */
-static uint64_t (*monotonic)(struct conduit_platform *p);
-
-static uint64_t monotonic_ahead(struct conduit_platform *p)
-{
-    return monotonic(p) + ahead;
-}
 
 /* ---- dnsmasq ------------------------------------------------------------ */
 
@@ -136,16 +126,10 @@ static const struct conduit_transport note = {
 
 static void begin(struct t_env *env, const char *net)
 {
-    static struct conduit_platform_ops ops;
-
     (void)setenv("CONDUIT_NET", net, 1);
     t_env_init(env);
     assert_int_equal(conduit_register_transport(env->ctx, &note), 0);
-    ahead = 0;
-    ops = *env->ctx->platform->ops;
-    monotonic = ops.monotonic;
-    ops.monotonic = monotonic_ahead;
-    env->ctx->platform->ops = &ops;
+    take_clock(env);
 }
 
 static void look_up(struct t_client *c, struct t_env *env, const char *name)

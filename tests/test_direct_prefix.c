@@ -5,28 +5,17 @@
  * the address stays, whatever a router announces. The stack's clock is put
  * forward.
  */
+#include "test_direct_ahead.h"
 #include "unix_net.h"
 #include "unix_support.h"
-
-#include "core.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SECOND 1000000000ull
-
 #define NET "direct,tap=tap0,ip6=fd00:8::2/48"
 #define OURS "[fd00:8::2]:80"
 #define SYSTEM "[fd00:8:0:5::1]:80"
-
-static uint64_t ahead; /* ns */
-static uint64_t (*monotonic)(struct conduit_platform *p);
-
-static uint64_t monotonic_ahead(struct conduit_platform *p)
-{
-    return monotonic(p) + ahead;
-}
 
 /* lwIP counts in steps of a second. */
 static void pass(struct t_env *env, unsigned seconds)
@@ -39,16 +28,8 @@ static void pass(struct t_env *env, unsigned seconds)
 
 static int setup(void **state)
 {
-    static struct conduit_platform_ops ops;
-    struct t_env *env;
-
     (void)t_setup(state);
-    env = *state;
-    ahead = 0;
-    ops = *env->ctx->platform->ops;
-    monotonic = ops.monotonic;
-    ops.monotonic = monotonic_ahead;
-    env->ctx->platform->ops = &ops;
+    take_clock(*state);
     return 0;
 }
 

@@ -415,14 +415,30 @@ static inline void begin(struct peer *p, struct t_server *s, struct t_conn *c)
     t_attach(c, p->env, conn, CONDUIT_READ);
 }
 
+/* A stack that listens, and a peer that has not said anything yet. */
+static inline void make_peer(struct peer *p, struct t_env *env,
+                             struct t_server *s,
+                             const struct conduit_options *options, bool sack)
+{
+    change_clock(env);
+    t_listen(s, env, "tcp+direct://" OURS ":80", options);
+    let_pass(env, 15000); /* it has things to say to itself first */
+    open_peer(p, env, sack);
+}
+
 static inline void connect_peer(struct peer *p, struct t_env *env,
                                 struct t_server *s, struct t_conn *c, bool sack)
 {
-    change_clock(env);
-    t_listen(s, env, "tcp+direct://" OURS ":80", NULL);
-    let_pass(env, 15000); /* it has things to say to itself first */
-    open_peer(p, env, sack);
+    make_peer(p, env, s, NULL, sack);
     begin(p, s, c);
+}
+
+/* The peer goes, and whatever is left of the connection. */
+static inline void leave(struct peer *p, struct t_server *s, struct t_conn *c)
+{
+    t_close(c);
+    (void)close(p->fd);
+    t_unlisten(s);
 }
 
 /* The stack has ended it: what it said, and the peer's end. */

@@ -51,10 +51,9 @@ static void paths(struct t_env *env, char path[100], char uri[120])
     (void)snprintf(uri, 120, "unix://%s", path);
 }
 
-static void to_a_listener(void **state)
+static void to_one_that_listens(struct t_env *env, bool accepted)
 {
-    struct t_env *env = *state;
-    struct conduit_conn *conn;
+    struct conduit_conn *conn = NULL;
     struct t_server s;
     char path[100];
     char uri[120];
@@ -63,33 +62,28 @@ static void to_a_listener(void **state)
     paths(env, path, uri);
     t_listen(&s, env, uri, NULL);
     fd = t_raw_connect_unix(path);
-    T_UNTIL(env, (conn = t_accepted(&s)) != NULL);
+    if (accepted) {
+        T_UNTIL(env, (conn = t_accepted(&s)) != NULL);
+    }
     is_given(env, fd);
+    if (!accepted) {
+        T_UNTIL(env, (conn = t_accepted(&s)) != NULL);
+    }
     is_read(env, conn);
     conduit_conn_abort(conn);
     (void)close(fd);
     t_unlisten(&s);
 }
 
+static void to_a_listener(void **state)
+{
+    to_one_that_listens(*state, true);
+}
+
 /* Also before it is accepted. */
 static void to_a_listener_that_rests(void **state)
 {
-    struct t_env *env = *state;
-    struct conduit_conn *conn;
-    struct t_server s;
-    char path[100];
-    char uri[120];
-    int fd;
-
-    paths(env, path, uri);
-    t_listen(&s, env, uri, NULL);
-    fd = t_raw_connect_unix(path);
-    is_given(env, fd);
-    T_UNTIL(env, (conn = t_accepted(&s)) != NULL);
-    is_read(env, conn);
-    conduit_conn_abort(conn);
-    (void)close(fd);
-    t_unlisten(&s);
+    to_one_that_listens(*state, false);
 }
 
 static void to_who_dials(void **state)

@@ -206,9 +206,6 @@ static void cut_large(const struct cdt_stack *stack, struct tcp_pcb *pcb)
 void cdt_direct_before_timers(const struct cdt_stack *stack)
 {
     for (struct tcp_pcb *p = tcp_active_pcbs; p != NULL; p = p->next) {
-        if (stack->link == NULL) {
-            p->persist_probe = 0; /* who talks to itself is alive */
-        }
         if (p->unsent == NULL) {
             p->persist_backoff = 0; /* the peer has taken the probe's byte */
         }

@@ -319,9 +319,6 @@ void cdt_direct_table_begin(struct cdt_stack *stack, const uint8_t *packet,
         front->next = front->pcb->next;
         front->pcb->next = NULL;
         *front->list = front->pcb;
-        /* A peer whose window is shut, and who says so, is not dead: RFC 9293
-         * section 3.8.6.1. lwIP would give it up after twelve probes. */
-        front->pcb->persist_probe = 0;
     }
 }
 
