@@ -68,12 +68,13 @@ static void blank_mss(const struct options *o)
 }
 
 /*
- * Whether what comes too early is within the window, to its last byte and the
- * FIN behind that, and goes together with a FIN that came before. lwIP puts
- * such segments away as they are, and finds out when it is too late.
+ * Whether a segment that comes too early is within the window, to its last byte
+ * and the FIN behind that; and whether any goes together with a FIN that came
+ * too early. lwIP puts such segments away as they are, and finds out when it is
+ * too late.
  */
-static bool is_early_and_fits(const struct tcp_pcb *pcb, uint32_t seq, size_t n,
-                              bool fin)
+static bool fits_the_window(const struct tcp_pcb *pcb, uint32_t seq, size_t n,
+                            bool fin)
 {
     uint32_t end = seq + (uint32_t)n;
 
@@ -115,7 +116,7 @@ bool cdt_lwip_takes(struct tcp_pcb *pcb, struct tcp_hdr *header,
         return pcb->state != SYN_RCVD || (flags & TCP_ACK) == 0;
     }
     return (data->tot_len == 0 && !fin) ||
-           is_early_and_fits(pcb, header->seqno, data->tot_len, fin);
+           fits_the_window(pcb, header->seqno, data->tot_len, fin);
 }
 
 /* ---- segments that are sent again ---------------------------------------- */

@@ -17,7 +17,8 @@
 /* RFC 6298 section 2; lwIP has three seconds. */
 #define FIRST_RTO_MS 1000
 
-/* One is the path's, or that it was cut for a while. */
+/* How often large segments may be cut: once or twice may be an outage, more
+ * than that is how the path is. */
 #define CUTS_MAX 3u
 
 static struct cdt_direct *of(struct conduit_conn *c)
